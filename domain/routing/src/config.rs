@@ -1,0 +1,99 @@
+//! The config objects this crate routes by: services with their targets, and the matching half of routes.
+//!
+//! Values are plain data; whoever builds them from outside text (`adapters/documents`) has checked each field against the
+//! rule beside it. Which values fit together is decided when a configuration is compiled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use novagate_kernel::{Name, RouteId, ServiceId};
+
+use crate::{HostPattern, LoadBalancing, PathPattern};
+
+/// Something that answers requests: one or more targets behind one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its id; kept when it is renamed.
+    pub id: ServiceId,
+    /// Its name, unique in the tenant; routes refer to it by this.
+    pub name: Name,
+    /// Where requests go; 1 to 256.
+    pub targets: Vec<Target>,
+    /// How long an upstream may take until its response head; 1 ms to 1 h. `None`: the node's `PROXY_TIMEOUT_MS`.
+    pub timeout: Option<Duration>,
+    /// Bound on the whole exchange, bodies included; `None`: unbounded.
+    pub total_timeout: Option<Duration>,
+    /// How its targets are probed; `None`: they are not.
+    pub health_check: Option<HealthCheck>,
+    /// How a target is chosen.
+    pub load_balancing: LoadBalancing,
+}
+
+/// One upstream address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Scheme `http` or `https`, a host and a port; no path, credentials, query or fragment.
+    pub url: TargetUrl,
+    /// Share of requests relative to the other targets; 1 to 100.
+    pub weight: u8,
+}
+
+/// An upstream origin (RFC 6454): `http://host[:port]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TargetUrl {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// A DNS name in lower case, an IPv4 address, or an IPv6 address without brackets.
+    pub host: Arc<str>,
+    /// The port; the scheme's default when the text names none.
+    pub port: u16,
+}
+
+/// An active health probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Origin-form path that answers 2xx when the target is well.
+    pub path: Arc<str>,
+    /// Time between probes of one target; 1 s to 1 h.
+    pub interval: Duration,
+}
+
+/// The routing half of a route: which requests it takes and where they go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Its id; kept when it is renamed.
+    pub id: RouteId,
+    /// Its name, unique in the tenant.
+    pub name: Name,
+    /// Which requests it takes.
+    pub matcher: RouteMatch,
+    /// The name of its service.
+    pub service: Name,
+    /// Whether the literal prefix of a `/a/*` path is removed before forwarding.
+    pub strip_prefix: bool,
+    /// What `%2F` in a path means here.
+    pub encoded_slashes: EncodedSlashes,
+}
+
+/// The criteria of a route; all that are given must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RouteMatch {
+    /// Hosts, exact or with a leading `*.`; empty: any host. At most 64.
+    pub hosts: Vec<HostPattern>,
+    /// Methods; empty: any method. At most 16, no duplicates.
+    pub methods: Vec<http::Method>,
+    /// The path pattern.
+    pub path: PathPattern,
+}
+
+/// What an encoded slash in a request path means for a route (decided per route, after matching).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum EncodedSlashes {
+    /// Such a request is refused with 400.
+    #[default]
+    Reject,
+    /// `%2F` is decoded before it is matched and forwarded.
+    Decode,
+    /// `%2F` is left as it is: part of a segment.
+    Keep,
+}

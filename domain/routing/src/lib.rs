@@ -1,0 +1,29 @@
+//! Which route a request belongs to: services and routes, host and path patterns, the normal form of paths, the table.
+//!
+//! Always: the most specific match wins whatever the order of the routes; what is matched is what is forwarded; a lookup
+//! that finds its route allocates nothing. Not here: who may use a route and how often (`policies`), the text the objects
+//! come from (`adapters/documents`).
+
+mod balance;
+mod config;
+mod host;
+mod label;
+mod normal;
+mod octets;
+mod pattern;
+mod table;
+mod target;
+
+pub use self::{
+    balance::{HashOn, HashOnError, LoadBalancing},
+    config::{EncodedSlashes, HealthCheck, Route, RouteMatch, Service, Target, TargetUrl},
+    host::{HostPattern, HostPatternError, without_port},
+    label::label,
+    normal::{NormalPath, PathError, normalise, normalise_bytes},
+    pattern::{MAX_PARAMETER_BYTES, MAX_PATTERN_BYTES, MAX_PATTERN_SEGMENTS, PathPattern, PathPatternError, Segment},
+    table::{
+        AllowedMethods, Conflict, Found, Lookup, MAX_CONFLICTS, MAX_TABLE_BYTES, RouteIndex, RouteTable,
+        RouteTableBuilder, TableFull, TableWarning,
+    },
+    target::TargetUrlError,
+};
