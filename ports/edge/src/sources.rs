@@ -1,0 +1,105 @@
+//! Records and metrics that the control thread pulls from the workers, and where they go.
+
+use bytes::Bytes;
+use novagate_kernel::{BatchKind, ConsumerId, ErrorCode, RequestId, ServiceId, Timestamp};
+use novagate_records::{Batch, LATENCY_CELLS, MethodLabel, RequestRecord, StatusClass};
+
+/// Request records of all workers. Contract: each record is drained once; the order is that of each worker; a full ring
+/// loses the newest and counts it.
+pub trait RecordSource: Send + Sync + 'static {
+    /// Moves up to `max` records to the end of `into`.
+    fn drain(&self, into: &mut Vec<RequestRecord>, max: usize);
+
+    /// Records lost since start because nobody drained in time.
+    fn dropped(&self) -> u64;
+}
+
+/// Receives metric values, cell by cell; route labels are `host-or-*` + template, or `unmatched`.
+pub trait MetricVisitor {
+    /// Requests of a route by method and status class, since start.
+    fn requests(&mut self, route: &str, method: MethodLabel, status: StatusClass, count: u64);
+
+    /// Latencies of a route by method, since start: counts per cell of `LATENCY_BOUNDS_US` (not cumulative) and their sum
+    /// in microseconds.
+    fn latency(&mut self, route: &str, method: MethodLabel, cells: &[u64; LATENCY_CELLS], sum_us: u64);
+
+    /// Upstream latencies of a service, likewise.
+    fn upstream(&mut self, service: &str, cells: &[u64; LATENCY_CELLS], sum_us: u64);
+
+    /// Upstream timeouts of a service.
+    fn upstream_timeouts(&mut self, service: &str, count: u64);
+
+    /// Requests refused by a limit; `tier` is `unauth`, `auth`, `consumer` or `route`.
+    fn rate_limit_hits(&mut self, tier: &'static str, count: u64);
+
+    /// Open client connections.
+    fn active_connections(&mut self, count: u64);
+
+    /// Those of them that are WebSockets.
+    fn active_websockets(&mut self, count: u64);
+}
+
+/// Metric cells of all workers. Contract: a visit takes no lock that a request could wait for.
+pub trait MetricSource: Send + Sync + 'static {
+    /// Visits every cell that has ever counted.
+    fn visit(&self, visitor: &mut dyn MetricVisitor);
+}
+
+/// Which upstream targets take traffic.
+pub trait UpstreamHealth: Send + Sync + 'static {
+    /// Targets that take traffic, and all targets, of a service of the live configuration.
+    fn targets(&self, service: ServiceId) -> Option<(u16, u16)>;
+}
+
+/// A request as one structured log line: names resolved, still nothing personal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedRequest<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// Its `X-Request-ID`.
+    pub request_id: RequestId,
+    /// The method.
+    pub method: MethodLabel,
+    /// The route's template, or `unmatched`.
+    pub path: &'a str,
+    /// The route's name.
+    pub route: Option<&'a str>,
+    /// The service's name.
+    pub service: Option<&'a str>,
+    /// The status.
+    pub status: u16,
+    /// The whole exchange, microseconds.
+    pub latency_us: u32,
+    /// The upstream's share.
+    pub upstream_us: Option<u32>,
+    /// The consumer.
+    pub consumer: Option<ConsumerId>,
+    /// The code, when the gateway answered by itself.
+    pub code: Option<ErrorCode>,
+}
+
+/// Writes request logs on this machine: structured JSON on stdout.
+pub trait RecordSink: Send + Sync + 'static {
+    /// Writes one line.
+    fn write(&self, request: &LoggedRequest<'_>);
+
+    /// Makes what was written visible; called after each drained batch.
+    fn flush(&self);
+}
+
+/// One encoded batch on its way to the control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetryItem {
+    /// What it holds.
+    pub kind: BatchKind,
+    /// Its encoded body.
+    pub body: Bytes,
+    /// How many records.
+    pub records: u32,
+}
+
+/// Encodes telemetry for the wire.
+pub trait BatchCodec: Send + Sync + 'static {
+    /// The body of the batch's frame: a JSON object with `records` and, for logs, `routes`.
+    fn encode(&self, batch: &Batch) -> Bytes;
+}

@@ -1,0 +1,260 @@
+//! The contract of [`ObjectCodec`].
+#![expect(missing_docs, reason = "the name of a case is its sentence")]
+#![expect(clippy::unused_async, reason = "the cases of all suites are run alike")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use novagate_fixtures::{CANARY, Mint, assert_no_canary};
+use novagate_kernel::{Name, ObjectKind};
+use novagate_policies::{
+    AuthRule, ConfigObject, Consumer, ConsumerKeyGrant, LimitBy, RateLimit, RouteConfig, RouteLimit,
+};
+use novagate_ports_base::ObjectCodec;
+use novagate_routing::{
+    EncodedSlashes, HashOn, HealthCheck, HostPattern, LoadBalancing, PathPattern, Route, RouteMatch, Service, Target,
+    TargetUrl,
+};
+use uuid::Uuid;
+
+/// A codec.
+pub trait CodecFixture {
+    /// The codec.
+    fn codec() -> impl ObjectCodec;
+}
+
+/// Runs the suite of object codecs over a [`CodecFixture`](crate::CodecFixture).
+#[macro_export]
+macro_rules! object_codec_contract {
+    ($fixture:ty) => {
+        $crate::cases!(
+            object_codec, $fixture:
+            an_object_is_decoded_from_its_bytes,
+            equal_objects_have_equal_bytes,
+            the_id_is_not_part_of_the_bytes,
+            different_objects_have_different_bytes,
+            unknown_fields_are_tolerated,
+            bytes_of_another_kind_are_refused,
+            damaged_bytes_never_panic,
+            a_refusal_never_repeats_the_value,
+        );
+    };
+}
+
+/// Objects of every kind with every field now given, now left out.
+fn objects() -> Vec<ConfigObject> {
+    let maker = Maker(Mint::new(11));
+    let mut objects = Vec::new();
+    for _ in 0..60 {
+        objects.push(ConfigObject::Service(maker.service()));
+        objects.push(ConfigObject::Route(maker.route()));
+        objects.push(ConfigObject::Consumer(maker.consumer()));
+        objects.push(ConfigObject::ConsumerKey(ConsumerKeyGrant {
+            id: maker.0.consumer_key(),
+            consumer: maker.0.consumer(),
+            digest: maker.0.key_digest(),
+        }));
+    }
+    objects
+}
+
+struct Maker(Mint);
+
+impl Maker {
+    fn below(&self, bound: u64) -> u64 {
+        self.0.entropy().below(bound)
+    }
+
+    fn maybe<T>(&self, make: impl FnOnce() -> T) -> Option<T> {
+        (self.below(2) == 0).then(make)
+    }
+
+    fn millis(&self, least: u64, most: u64) -> Duration {
+        Duration::from_millis(least + self.below(most - least + 1))
+    }
+
+    fn target(&self) -> Target {
+        let hosts = ["users.example", "10.0.0.5", "fd00::1", "a.b-c.example.org"];
+        let (tls, host) = (self.below(2) == 0, Arc::from(*self.0.entropy().pick(&hosts)));
+        let port = *self.0.entropy().pick(&[80, 443, 8080, 1, u16::MAX]);
+        Target { url: TargetUrl { tls, host, port }, weight: u8::try_from(1 + self.below(100)).unwrap() }
+    }
+
+    fn service(&self) -> Service {
+        Service {
+            id: self.0.service(),
+            name: self.0.name("svc"),
+            targets: (0..=self.below(3)).map(|_| self.target()).collect(),
+            timeout: self.maybe(|| self.millis(1, 3_600_000)),
+            total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
+            health_check: self.maybe(|| HealthCheck {
+                path: Arc::from(*self.0.entropy().pick(&["/health", "/", "/h?deep=1&x=%20"])),
+                interval: self.millis(1_000, 3_600_000),
+            }),
+            load_balancing: match self.below(5) {
+                0 => LoadBalancing::LeastConnections,
+                1 => LoadBalancing::Latency,
+                2 => LoadBalancing::ConsistentHash(HashOn::Consumer),
+                3 => LoadBalancing::ConsistentHash(HashOn::Header("x-user".into())),
+                _ => LoadBalancing::RoundRobin,
+            },
+        }
+    }
+
+    fn limit(&self) -> RateLimit {
+        let max = u32::try_from(1 + self.below(1_000_000)).unwrap();
+        RateLimit { max, window: self.millis(1_000, 86_400_000) }
+    }
+
+    fn matcher(&self) -> RouteMatch {
+        let hosts = ["api.example.com", "*.example.org", "localhost"];
+        let paths = ["/", "/users", "/users/{id}", "/a/b/*", "/v1/{x}/orders/{orderId}/*"];
+        let hosts = hosts.iter().filter(|_| self.below(3) == 0).map(|text| HostPattern::parse(text).unwrap());
+        let methods = [Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::PATCH];
+        RouteMatch {
+            hosts: hosts.collect(),
+            methods: methods.into_iter().filter(|_| self.below(3) == 0).collect(),
+            path: PathPattern::parse(self.0.entropy().pick::<&str>(&paths)).unwrap(),
+        }
+    }
+
+    fn route(&self) -> RouteConfig {
+        let slashes = [EncodedSlashes::Reject, EncodedSlashes::Decode, EncodedSlashes::Keep];
+        let by = [LimitBy::Consumer, LimitBy::Subject, LimitBy::Ip, LimitBy::Route];
+        let matcher = self.matcher();
+        let route = Route {
+            id: self.0.route(),
+            name: self.0.name("route"),
+            // Only what ends in `/*` has a prefix that can be removed.
+            strip_prefix: matcher.path.as_str().ends_with("/*") && self.below(2) == 0,
+            matcher,
+            service: self.0.name("svc"),
+            encoded_slashes: *self.0.entropy().pick(&slashes),
+        };
+        let accept_jwt = self.below(2) == 0;
+        let auth = AuthRule { required: self.below(2) == 0, accept_jwt, accept_key: !accept_jwt || self.below(2) == 0 };
+        let rate_limit = self.maybe(|| RouteLimit { limit: self.limit(), by: *self.0.entropy().pick(&by) });
+        RouteConfig { route, auth, rate_limit }
+    }
+
+    fn consumer(&self) -> Consumer {
+        let groups: BTreeSet<Name> = (0..self.below(4)).map(|_| self.0.name("group")).collect();
+        Consumer {
+            id: self.0.consumer(),
+            name: self.0.name("app"),
+            groups: groups.into_iter().collect(),
+            rate_limit: self.maybe(|| self.limit()),
+        }
+    }
+}
+
+pub async fn an_object_is_decoded_from_its_bytes<F: CodecFixture>() {
+    let codec = F::codec();
+    for object in objects() {
+        let reference = object.reference();
+        let decoded = codec.decode(reference.kind, reference.id, &codec.encode(&object)).unwrap();
+        assert_eq!(decoded, object);
+    }
+}
+
+pub async fn equal_objects_have_equal_bytes<F: CodecFixture>() {
+    let codec = F::codec();
+    for object in objects() {
+        let (reference, bytes) = (object.reference(), codec.encode(&object));
+        assert_eq!(F::codec().encode(&object.clone()), bytes);
+        let decoded = codec.decode(reference.kind, reference.id, &bytes).unwrap();
+        assert_eq!(codec.encode(&decoded), bytes);
+    }
+}
+
+pub async fn the_id_is_not_part_of_the_bytes<F: CodecFixture>() {
+    let (codec, id) = (F::codec(), Uuid::from_u128(7));
+    for object in objects() {
+        let (kind, bytes) = (object.kind(), codec.encode(&object));
+        let renamed = object.with_id(id);
+        assert_eq!(codec.encode(&renamed), bytes);
+        assert_eq!(codec.decode(kind, id, &bytes).unwrap(), renamed);
+    }
+}
+
+pub async fn different_objects_have_different_bytes<F: CodecFixture>() {
+    let (codec, objects) = (F::codec(), objects());
+    let distinct: BTreeSet<_> = objects.iter().map(|object| (object.kind(), codec.encode(object))).collect();
+    assert_eq!(distinct.len(), objects.len());
+}
+
+pub async fn unknown_fields_are_tolerated<F: CodecFixture>() {
+    let codec = F::codec();
+    for object in objects() {
+        let (reference, bytes) = (object.reference(), codec.encode(&object));
+        let body = std::str::from_utf8(&bytes).unwrap();
+        let body = body.strip_suffix('}').expect("a JSON object");
+        let newer = format!("{body},\"notKnownYet\":{{\"a\":[1,null,\"x\"]}}}}");
+        assert_eq!(codec.decode(reference.kind, reference.id, newer.as_bytes()).unwrap(), object);
+    }
+}
+
+pub async fn bytes_of_another_kind_are_refused<F: CodecFixture>() {
+    let codec = F::codec();
+    for object in objects().into_iter().take(4) {
+        let bytes = codec.encode(&object);
+        // A consumer is little more than a name, which others have as well.
+        for kind in [ObjectKind::Service, ObjectKind::Route, ObjectKind::ConsumerKey] {
+            if kind != object.kind() {
+                assert!(codec.decode(kind, object.reference().id, &bytes).is_err(), "{} as {kind}", object.kind());
+            }
+        }
+    }
+}
+
+pub async fn damaged_bytes_never_panic<F: CodecFixture>() {
+    let (codec, mint) = (F::codec(), Mint::new(12));
+    let entropy = mint.entropy();
+    for object in objects() {
+        let (kind, id, whole) = (object.kind(), object.reference().id, codec.encode(&object));
+        for round in 0..40 {
+            let mut bytes = whole.to_vec();
+            let at = usize::try_from(entropy.below(bytes.len() as u64)).unwrap();
+            match round % 4 {
+                0 => bytes.truncate(at),
+                1 => bytes[at] = entropy.take::<1>()[0],
+                2 => drop(bytes.remove(at)),
+                _ => bytes.insert(at, *entropy.pick(b"{}[]\",:0-9.eE\\\x00\xff ")),
+            }
+            if let Ok(read) = codec.decode(kind, id, &bytes) {
+                assert_eq!(codec.decode(kind, id, &codec.encode(&read)).unwrap(), read);
+            }
+        }
+    }
+    for bytes in [&b""[..], b"null", b"[]", b"\xff\xfe", &vec![b'['; 100_000]] {
+        for kind in ObjectKind::ALL {
+            assert!(codec.decode(kind, Uuid::nil(), bytes).is_err());
+        }
+    }
+}
+
+pub async fn a_refusal_never_repeats_the_value<F: CodecFixture>() {
+    let codec = F::codec();
+    let bodies = [
+        format!("{{\"name\":\"{CANARY}\"}}"),
+        format!("{{\"name\":\"a\",\"targets\":[{{\"url\":\"http://{CANARY}:{CANARY}@x/\"}}]}}"),
+        format!("{{\"name\":\"a\",\"service\":\"b\",\"match\":{{\"path\":\"{CANARY}\"}}}}"),
+        format!("{{\"name\":\"a\",\"groups\":[\"{CANARY}\"]}}"),
+        format!("{{\"consumer\":\"{CANARY}\",\"sha256\":\"{CANARY}\"}}"),
+        CANARY.to_owned(),
+        format!("\"{CANARY}\""),
+    ];
+    for body in bodies {
+        let mut refusals = 0;
+        for kind in ObjectKind::ALL {
+            // For another kind the marked field may be one that is not known, and passed over.
+            if let Err(error) = codec.decode(kind, Uuid::nil(), body.as_bytes()) {
+                assert_no_canary("a refusal", &format!("{error} {error:?}"));
+                refusals += 1;
+            }
+        }
+        assert!(refusals > 0, "{body} was taken for an object");
+    }
+}
