@@ -1,0 +1,292 @@
+//! The bodies of config objects as they are written: field order, names and defaults.
+//!
+//! Both the config language and the stored form use them; golden files hold the stored bytes in place.
+
+use novagate_policies::ConfigObject;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An upstream service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceBody {
+    /// Unique among the tenant's services.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "users")]
+    pub name: String,
+    /// Where requests go.
+    #[schema(min_items = 1, max_items = 256)]
+    pub targets: Vec<TargetBody>,
+    /// Until the upstream's response head, milliseconds; missing: the node's `PROXY_TIMEOUT_MS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 3_600_000)]
+    pub timeout_ms: Option<u64>,
+    /// For the whole exchange, milliseconds; missing: unbounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 86_400_000)]
+    pub total_timeout_ms: Option<u64>,
+    /// How targets are probed; missing: they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheckBody>,
+    /// How one of several targets is chosen.
+    #[serde(default)]
+    pub load_balancing: BalancingWord,
+    /// What requests have in common that go to the same target: `consumer`, `header:NAME` or `cookie:NAME`; with
+    /// `consistent-hash`, and only then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^(consumer|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})$", example = "header:x-user")]
+    pub hash_on: Option<String>,
+}
+
+/// One upstream address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TargetBody {
+    /// `http` or `https`, a host and a port; no path, credentials, query or fragment.
+    #[schema(example = "http://10.0.0.5:8080")]
+    pub url: String,
+    /// Share of requests relative to the other targets.
+    #[serde(default = "one")]
+    #[schema(minimum = 1, maximum = 100, default = 1)]
+    pub weight: u8,
+}
+
+/// An active health probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheckBody {
+    /// Path that answers 2xx when the target is well.
+    #[schema(max_length = 1024, example = "/health")]
+    pub path: String,
+    /// Time between probes of one target, milliseconds.
+    #[serde(default = "ten_seconds")]
+    #[schema(minimum = 1000, maximum = 3_600_000, default = 10_000)]
+    pub interval_ms: u64,
+}
+
+/// How one of several targets is chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BalancingWord {
+    /// Smooth weighted round-robin.
+    #[default]
+    RoundRobin,
+    /// The target with the fewest running requests for its weight, as each worker of a gateway sees them.
+    LeastConnections,
+    /// Of two targets picked by weight, the one that is expected to answer sooner.
+    Latency,
+    /// The same target for the same value of `hashOn`, as long as it takes traffic.
+    ConsistentHash,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteBody {
+    /// Unique among the tenant's routes.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "get-user")]
+    pub name: String,
+    /// Which requests it takes.
+    pub r#match: MatchBody,
+    /// The name of its service.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "users")]
+    pub service: String,
+    /// Whether the literal prefix of a `/a/*` path is removed before forwarding.
+    #[serde(default)]
+    pub strip_prefix: bool,
+    /// What `%2F` in a request path means.
+    #[serde(default)]
+    pub encoded_slashes: SlashesWord,
+    /// Who may call it; missing: everybody.
+    #[serde(default = "AuthBody::open")]
+    pub auth: AuthBody,
+    /// The route's own limit, beside the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RouteLimitBody>,
+    /// Further policies; none are known in this version.
+    #[serde(default)]
+    #[schema(max_items = 0)]
+    pub policies: Vec<NoPolicy>,
+}
+
+/// Which requests a route takes; all that is given must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MatchBody {
+    /// Hosts, exact or with a leading `*.`; empty: any.
+    #[serde(default)]
+    #[schema(max_items = 64)]
+    pub hosts: Vec<String>,
+    /// Methods in upper case; empty: any.
+    #[serde(default)]
+    #[schema(max_items = 16)]
+    pub methods: Vec<String>,
+    /// Exact `/a`, parameters `/a/{id}`, prefix `/a/*`.
+    #[schema(example = "/users/{id}")]
+    pub path: String,
+}
+
+/// What an encoded slash in a request path means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SlashesWord {
+    /// The request is refused.
+    #[default]
+    Reject,
+    /// It is decoded before it is matched and forwarded.
+    Decode,
+    /// It stays, as part of a segment.
+    Keep,
+}
+
+/// Who may call a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuthBody {
+    /// Whether a request without a credential is refused; true unless said otherwise. An invalid credential always is.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub required: bool,
+    /// Which credentials are accepted; missing: both.
+    #[serde(default = "AcceptWord::all")]
+    #[schema(max_items = 2)]
+    pub accept: Vec<AcceptWord>,
+}
+
+/// A kind of credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AcceptWord {
+    /// A JWT.
+    Jwt,
+    /// A consumer key.
+    Key,
+}
+
+/// A route's limit: at most `max` requests in any `windowMs`, one bucket per `by`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteLimitBody {
+    /// Requests.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub max: u32,
+    /// Length of the window, milliseconds.
+    #[schema(minimum = 1000, maximum = 86_400_000)]
+    pub window_ms: u64,
+    /// Who shares a bucket.
+    #[serde(default)]
+    pub by: LimitByWord,
+}
+
+/// Who shares a bucket of a route's limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitByWord {
+    /// One per consumer; without one per token subject; without one per address.
+    #[default]
+    Consumer,
+    /// One per token subject; without one per address.
+    Subject,
+    /// One per IPv4 address or IPv6 /64.
+    Ip,
+    /// One for everybody.
+    Route,
+}
+
+/// A policy; there is none in this version, so no value of this type exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum NoPolicy {}
+
+/// Somebody who calls a tenant's API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsumerBody {
+    /// Unique among the tenant's consumers.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "mobile-app")]
+    pub name: String,
+    /// Groups it belongs to.
+    #[serde(default)]
+    #[schema(max_items = 32)]
+    pub groups: Vec<String>,
+    /// Its own limit, in place of the node's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimitBody>,
+}
+
+/// A client's limit: at most `max` requests in any `windowMs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitBody {
+    /// Requests.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub max: u32,
+    /// Length of the window, milliseconds.
+    #[schema(minimum = 1000, maximum = 86_400_000)]
+    pub window_ms: u64,
+}
+
+/// A consumer's key as it is stored and sent to gateways; no part of the config language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ConsumerKeyBody {
+    pub(crate) consumer: String,
+    pub(crate) sha256: String,
+}
+
+/// A whole configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConfigDocument {
+    /// Upstream services.
+    #[serde(default)]
+    pub services: Vec<ServiceBody>,
+    /// Routes.
+    #[serde(default)]
+    pub routes: Vec<RouteBody>,
+    /// Consumers.
+    #[serde(default)]
+    pub consumers: Vec<ConsumerBody>,
+}
+
+/// The body of any object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum AnyBody {
+    Service(ServiceBody),
+    Route(RouteBody),
+    Consumer(ConsumerBody),
+    ConsumerKey(ConsumerKeyBody),
+}
+
+impl ConfigDocument {
+    pub(super) fn of<'a>(objects: impl IntoIterator<Item = &'a ConfigObject>) -> Self {
+        let mut document = Self::default();
+        for object in objects {
+            match AnyBody::from(object) {
+                AnyBody::Service(body) => document.services.push(body),
+                AnyBody::Route(body) => document.routes.push(body),
+                AnyBody::Consumer(body) => document.consumers.push(body),
+                AnyBody::ConsumerKey(_) => {}
+            }
+        }
+        document
+    }
+}
+
+impl AuthBody {
+    fn open() -> Self {
+        Self { required: false, accept: AcceptWord::all() }
+    }
+}
+
+impl AcceptWord {
+    fn all() -> Vec<Self> {
+        vec![Self::Jwt, Self::Key]
+    }
+}
+
+const fn one() -> u8 {
+    1
+}
+
+const fn ten_seconds() -> u64 {
+    10_000
+}
+
+const fn yes() -> bool {
+    true
+}

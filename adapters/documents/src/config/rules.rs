@@ -1,0 +1,62 @@
+//! The rules for single texts, each saying what it wants and never what it got.
+
+use novagate_access::KeyDigest;
+use novagate_kernel::{ConsumerId, Name};
+use novagate_routing::{HashOn, HostPattern, PathPattern, TargetUrl};
+
+use crate::fault::Broken;
+
+/// Longest path of a health check, in bytes.
+const MAX_PROBE_PATH: usize = 1024;
+
+/// Longest method, in bytes.
+const MAX_METHOD: usize = 32;
+
+pub(super) fn name(text: &str) -> Result<(), Broken> {
+    Name::parse(text).map(drop).map_err(|error| Broken::new("invalid_name", error.to_string()))
+}
+
+pub(super) fn url(text: &str) -> Result<(), Broken> {
+    TargetUrl::parse(text).map(drop).map_err(|error| Broken::new("invalid_url", error.to_string()))
+}
+
+pub(super) fn hash_on(text: &str) -> Result<(), Broken> {
+    HashOn::parse(text).map(drop).map_err(|error| Broken::new("invalid_hash_on", error.to_string()))
+}
+
+pub(super) fn host(text: &str) -> Result<(), Broken> {
+    HostPattern::parse(text).map(drop).map_err(|error| Broken::new("invalid_host", error.to_string()))
+}
+
+pub(super) fn path(text: &str) -> Result<(), Broken> {
+    PathPattern::parse(text).map(drop).map_err(|error| Broken::new("invalid_path", error.to_string()))
+}
+
+/// Methods are case-sensitive (RFC 9110, section 9.1) and every registered one is upper case: a lower-case one is a mistake
+/// that would match nothing.
+pub(super) fn method(text: &str) -> Result<(), Broken> {
+    let fits = (1..=MAX_METHOD).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-' || byte.is_ascii_digit());
+    if fits && http::Method::from_bytes(text.as_bytes()).is_ok() {
+        Ok(())
+    } else {
+        Err(Broken::new("invalid_method", "must be a method in upper case, as GET"))
+    }
+}
+
+/// Origin-form (RFC 9112, section 3.2.1) in visible ASCII.
+pub(super) fn probe_path(text: &str) -> Result<(), Broken> {
+    let fits = text.starts_with('/')
+        && text.len() <= MAX_PROBE_PATH
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let rule = format!("must begin with / and have at most {MAX_PROBE_PATH} visible ASCII characters, no #");
+    if fits { Ok(()) } else { Err(Broken::new("invalid_path", rule)) }
+}
+
+pub(super) fn consumer_id(text: &str) -> Result<(), Broken> {
+    ConsumerId::parse(text).map(drop).map_err(|error| Broken::new("invalid_id", error.to_string()))
+}
+
+pub(super) fn key_digest(text: &str) -> Result<(), Broken> {
+    KeyDigest::parse(text).map(drop).map_err(|error| Broken::new("invalid_digest", error.to_string()))
+}

@@ -1,0 +1,115 @@
+//! The config language as tables: every field, whether it is needed, and its range.
+
+use novagate_kernel::ObjectKind;
+
+use super::rules;
+use crate::shape::{Field, Need, Shape};
+
+/// The lists of a whole configuration, in compile order.
+pub(super) const LISTS: [(&str, ObjectKind); 3] =
+    [("services", ObjectKind::Service), ("routes", ObjectKind::Route), ("consumers", ObjectKind::Consumer)];
+
+/// No list of a configuration is longer, whatever a plan allows.
+const MAX_OBJECTS: usize = 200_000;
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+const fn needed(name: &'static str, shape: Shape) -> Field {
+    Field { name, need: Need::Required, shape }
+}
+
+const fn optional(name: &'static str, shape: Shape) -> Field {
+    Field { name, need: Need::Optional, shape }
+}
+
+const fn nullable(name: &'static str, shape: Shape) -> Field {
+    Field { name, need: Need::Nullable, shape }
+}
+
+const NAME: Shape = Shape::Text(rules::name);
+const MAX: Shape = Shape::Integer { min: 1, max: 1_000_000 };
+const WINDOW: Shape = Shape::Integer { min: 1_000, max: DAY_MS };
+
+static TARGET: Shape =
+    Shape::Object(&[needed("url", Shape::Text(rules::url)), optional("weight", Shape::Integer { min: 1, max: 100 })]);
+
+static SERVICE: Shape = Shape::Object(&[
+    needed("name", NAME),
+    needed("targets", Shape::List { of: &TARGET, min: 1, max: 256, distinct: false }),
+    nullable("timeoutMs", Shape::Integer { min: 1, max: HOUR_MS }),
+    nullable("totalTimeoutMs", Shape::Integer { min: 1, max: DAY_MS }),
+    nullable(
+        "healthCheck",
+        Shape::Object(&[
+            needed("path", Shape::Text(rules::probe_path)),
+            optional("intervalMs", Shape::Integer { min: 1_000, max: HOUR_MS }),
+        ]),
+    ),
+    optional("loadBalancing", Shape::Word(&["round-robin", "least-connections", "latency", "consistent-hash"])),
+    nullable("hashOn", Shape::Text(rules::hash_on)),
+]);
+
+static HOST: Shape = Shape::Text(rules::host);
+static METHOD: Shape = Shape::Text(rules::method);
+static ACCEPTED: Shape = Shape::Word(&["jwt", "key"]);
+
+static ROUTE: Shape = Shape::Object(&[
+    needed("name", NAME),
+    needed(
+        "match",
+        Shape::Object(&[
+            optional("hosts", Shape::List { of: &HOST, min: 0, max: 64, distinct: true }),
+            optional("methods", Shape::List { of: &METHOD, min: 0, max: 16, distinct: true }),
+            needed("path", Shape::Text(rules::path)),
+        ]),
+    ),
+    needed("service", NAME),
+    optional("stripPrefix", Shape::Flag),
+    optional("encodedSlashes", Shape::Word(&["reject", "decode", "keep"])),
+    optional(
+        "auth",
+        Shape::Object(&[
+            optional("required", Shape::Flag),
+            optional("accept", Shape::List { of: &ACCEPTED, min: 0, max: 2, distinct: true }),
+        ]),
+    ),
+    nullable(
+        "rateLimit",
+        Shape::Object(&[
+            needed("max", MAX),
+            needed("windowMs", WINDOW),
+            optional("by", Shape::Word(&["consumer", "subject", "ip", "route"])),
+        ]),
+    ),
+    optional("policies", Shape::NoPolicies),
+]);
+
+static GROUP: Shape = NAME;
+
+static CONSUMER: Shape = Shape::Object(&[
+    needed("name", NAME),
+    optional("groups", Shape::List { of: &GROUP, min: 0, max: 32, distinct: true }),
+    nullable("rateLimit", Shape::Object(&[needed("max", MAX), needed("windowMs", WINDOW)])),
+]);
+
+static CONSUMER_KEY: Shape = Shape::Object(&[
+    needed("consumer", Shape::Text(rules::consumer_id)),
+    needed("sha256", Shape::Text(rules::key_digest)),
+]);
+
+pub(super) static DOCUMENT: Shape = Shape::Object(&[
+    optional("services", Shape::List { of: &SERVICE, min: 0, max: MAX_OBJECTS, distinct: false }),
+    optional("routes", Shape::List { of: &ROUTE, min: 0, max: MAX_OBJECTS, distinct: false }),
+    optional("consumers", Shape::List { of: &CONSUMER, min: 0, max: MAX_OBJECTS, distinct: false }),
+]);
+
+/// The shape of an object's body.
+pub(crate) fn shape_of(kind: ObjectKind) -> &'static Shape {
+    match kind {
+        ObjectKind::Service => &SERVICE,
+        ObjectKind::Route => &ROUTE,
+        ObjectKind::Consumer => &CONSUMER,
+        ObjectKind::ConsumerKey => &CONSUMER_KEY,
+    }
+}
