@@ -1,0 +1,162 @@
+//! The main loop of a worker: accepting connections, ticking, draining.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use crate::connection::{CROSSING_LIMIT, serve, turn_away};
+use crate::deadlines::TICK;
+use crate::observe::cells::add;
+use crate::peer::Peer;
+use crate::server::Control;
+use crate::transport::Transport;
+use crate::worker::Worker;
+
+const BACKOFF_MIN: Duration = Duration::from_millis(10);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// Connections beyond the limit that a worker tells so at the same time; further ones are closed without a word.
+const TURNED_AWAY: usize = 64;
+
+/// The place of one connection; counted until it is dropped.
+struct Place {
+    worker: Rc<Worker>,
+    control: Arc<Control>,
+}
+
+/// Serves connections until the worker is told to stop.
+pub(crate) async fn run_worker(worker: Rc<Worker>, listener: TcpListener, control: &Arc<Control>) {
+    let ticking = Rc::clone(&worker);
+    tokio::task::spawn_local(async move {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            ticking.tick();
+        }
+    });
+    control.soft.run_until_cancelled(accept(&worker, &listener, control)).await;
+    // From here on every answer says that the connection closes.
+    worker.draining.set(true);
+    accept_waiting(&worker, &listener, control);
+    drop(listener);
+    worker.deadlines.wake_all();
+    let gone = async {
+        while worker.cells.connections.load(Ordering::Relaxed) > 0 {
+            worker.emptied.notified().await;
+        }
+    };
+    control.hard.run_until_cancelled(gone).await;
+    worker.records.flush();
+}
+
+async fn accept(worker: &Rc<Worker>, listener: &TcpListener, control: &Arc<Control>) {
+    let mut wait = BACKOFF_MIN;
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                wait = BACKOFF_MIN;
+                take(worker, stream, address, control);
+            }
+            Err(fault) if is_about_one_connection(&fault) => {}
+            Err(fault) => {
+                tracing::warn!(%fault, "accepting connections pauses");
+                sleep(wait).await;
+                wait = (wait * 2).min(BACKOFF_MAX);
+            }
+        }
+    }
+}
+
+/// Takes the connections that clients have made already: closing the listener would reset them.
+fn accept_waiting(worker: &Rc<Worker>, listener: &TcpListener, control: &Arc<Control>) {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    while let std::task::Poll::Ready(Ok((stream, address))) = listener.poll_accept(&mut cx) {
+        take(worker, stream, address, control);
+    }
+}
+
+fn take(worker: &Rc<Worker>, stream: TcpStream, address: SocketAddr, control: &Arc<Control>) {
+    // Fails only on a connection that is gone already, which its first read will tell.
+    let _ = stream.set_nodelay(true);
+    let is_secure = worker.shared.tls.is_some();
+    let peer = Peer::new(address, is_secure, &worker.shared.settings.trusted_proxies);
+    let is_too_many = control.open.load(Ordering::Relaxed) >= worker.shared.settings.max_connections;
+    // To say a word over TLS would cost more than to serve.
+    if is_too_many && (is_secure || worker.turned_away.get() >= TURNED_AWAY) {
+        return;
+    }
+    if is_too_many {
+        worker.turned_away.set(worker.turned_away.get() + 1);
+        let worker = Rc::clone(worker);
+        tokio::task::spawn_local(async move {
+            turn_away(Rc::clone(&worker), stream, peer).await;
+            worker.turned_away.set(worker.turned_away.get() - 1);
+        });
+        return;
+    }
+    let place = Place::new(worker, control);
+    tokio::task::spawn_local(async move {
+        if let Some(transport) = place.secure(stream).await {
+            serve(Rc::clone(&place.worker), transport, peer).await;
+        }
+        drop(place);
+    });
+}
+
+impl Place {
+    fn new(worker: &Rc<Worker>, control: &Arc<Control>) -> Self {
+        control.open.fetch_add(1, Ordering::Relaxed);
+        add(&worker.cells.connections, 1);
+        Self { worker: Rc::clone(worker), control: Arc::clone(control) }
+    }
+
+    /// Agrees on TLS where clients speak it; nothing when that fails or takes too long.
+    async fn secure(&self, stream: TcpStream) -> Option<Transport> {
+        let Some(acceptor) = &self.worker.shared.tls else { return Some(Transport::plain(stream)) };
+        let agreeing = timeout(self.worker.shared.settings.timeouts.header, acceptor.accept(stream));
+        let stopping = async {
+            self.control.soft.cancelled().await;
+            sleep(CROSSING_LIMIT).await;
+        };
+        let agreed = tokio::select! {
+            agreed = agreeing => agreed.ok().and_then(Result::ok),
+            () = stopping => None,
+        };
+        if agreed.is_none() {
+            add(&self.worker.cells.tls_failures, 1);
+        }
+        agreed.map(Transport::tls)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.control.open.fetch_sub(1, Ordering::Relaxed);
+        // Only this thread writes it.
+        let left = self.worker.cells.connections.load(Ordering::Relaxed).saturating_sub(1);
+        self.worker.cells.connections.store(left, Ordering::Relaxed);
+        if std::thread::panicking() {
+            add(&self.worker.cells.panics, 1);
+        }
+        if left == 0 {
+            self.worker.emptied.notify_one();
+        }
+    }
+}
+
+/// Whether an accept error is about the connection that would have been accepted, and not about the worker.
+fn is_about_one_connection(fault: &io::Error) -> bool {
+    matches!(
+        fault.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,207 @@
+//! One request with its response, between a client's connection and an upstream's.
+//!
+//! Always: both directions run at the same time, with bounded buffers; a side that does not take bytes stops the other one
+//! from sending; every wait has a limit; whose fault a failure is, is told apart. Not here: finding the upstream and what
+//! becomes of both connections afterwards (`connection`, `tunnel`).
+
+mod download;
+mod upload;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use novagate_framing::Violation;
+use novagate_kernel::ErrorCode;
+
+use self::download::Download;
+pub(crate) use self::upload::{Repeat, Upload};
+use crate::client::Client;
+use crate::deadlines::Deadline;
+use crate::upstream::stream::UpstreamConn;
+use crate::worker::Worker;
+
+/// How long a client that has closed its sending side is still waited for: whether it can hear us shows only when we send.
+const HALF_CLOSED_GRACE: Duration = Duration::from_secs(1);
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The whole response was handed to the client's connection.
+    Complete {
+        /// The upstream's connection may carry another exchange.
+        upstream_reusable: bool,
+        /// The client's connection may carry another request.
+        client_reusable: bool,
+    },
+    /// The client was told that both connections are a WebSocket: what comes is none of HTTP any more.
+    Switched,
+    /// The upstream's connection was dead before it carried anything of this request.
+    Stale,
+    /// It failed before anything of a response was sent; the client is to be told.
+    Failed(ErrorCode),
+    /// The client broke a rule in its body; it is to be told.
+    Violated(Violation),
+    /// It failed in the middle of the response: nothing but the end of the connection can tell the client.
+    Aborted(ErrorCode),
+    /// The client is gone.
+    ClientGone,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// A response with its body.
+    Response,
+    /// Its head only.
+    HeadOnly,
+    /// A WebSocket; a response will do.
+    WebSocket,
+}
+
+/// What the response needs to know about the request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) asks: Asks,
+    /// The client is HTTP/1.0: no chunks.
+    pub(crate) is_http_10: bool,
+    /// The connection is to be closed after this response.
+    pub(crate) close: bool,
+    pub(crate) request_id: &'a [u8],
+    /// Lines of the response's head.
+    pub(crate) extra: &'a [u8],
+    /// Until the response head.
+    pub(crate) head_limit: Duration,
+    /// The tick at which everything ends.
+    pub(crate) total: u32,
+}
+
+/// What is known about the response.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Outcome {
+    /// The status that was sent; 0 when none was.
+    pub(crate) status: u16,
+    /// When its head had come.
+    pub(crate) answered: Option<Instant>,
+}
+
+/// A running exchange.
+pub(crate) struct Exchange<'a> {
+    worker: &'a Worker,
+    client: &'a mut Client,
+    conn: &'a mut UpstreamConn,
+    deadline: &'a Deadline,
+    terms: Terms<'a>,
+    upload: Upload<'a>,
+    download: Download,
+    /// The tick until which the response head must come; known when the request is sent.
+    head_due: Option<u32>,
+    is_limited: bool,
+    pub(crate) outcome: Outcome,
+}
+
+/// Whether a direction has moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    Yes,
+    No,
+}
+
+impl<'a> Exchange<'a> {
+    pub(crate) fn new(
+        worker: &'a Worker,
+        client: &'a mut Client,
+        conn: &'a mut UpstreamConn,
+        deadline: &'a Deadline,
+        terms: Terms<'a>,
+        upload: Upload<'a>,
+    ) -> Self {
+        let (download, outcome) = (Download::default(), Outcome::default());
+        let (head_due, is_limited) = (None, false);
+        Self { worker, client, conn, deadline, terms, upload, download, head_due, is_limited, outcome }
+    }
+
+    fn poll_both(&mut self, cx: &mut Context<'_>) -> Result<Option<End>, End> {
+        let mut moved = true;
+        if !std::mem::replace(&mut self.is_limited, true) {
+            self.set_limit();
+        }
+        while moved {
+            let up = self.poll_upload(cx)?;
+            let down = self.poll_download(cx)?;
+            if self.download.has_ended() && !self.client.has_output() {
+                return Ok(Some(self.complete()));
+            }
+            moved = up == Moved::Yes || down == Moved::Yes;
+            if moved {
+                self.set_limit();
+            }
+        }
+        if self.deadline.is_over() { Err(self.overdue()) } else { Ok(None) }
+    }
+
+    fn complete(&mut self) -> End {
+        if self.download.has_switched() {
+            return End::Switched;
+        }
+        let whole = self.upload.is_done();
+        let upstream_reusable = whole && self.download.keeps_upstream() && self.conn.input.is_empty();
+        let client_reusable = whole && !self.download.closes_client() && !self.client.ended;
+        End::Complete { upstream_reusable, client_reusable }
+    }
+
+    /// The limit of what is waited for at this moment.
+    fn set_limit(&mut self) {
+        let idle = self.worker.shared.settings.timeouts.body_idle;
+        let due = if !self.upload.is_over() || self.download.has_begun() {
+            self.deadline.tick_after(idle)
+        } else {
+            *self.head_due.get_or_insert_with(|| self.deadline.tick_after(self.terms.head_limit))
+        };
+        self.deadline.set_tick(due.min(self.terms.total));
+    }
+
+    /// Whose fault it is that the limit has passed.
+    fn overdue(&self) -> End {
+        let is_total = self.deadline.has_passed(self.terms.total);
+        if self.download.has_begun() {
+            let client_stalls = self.client.has_output() || self.download.has_direct();
+            return if client_stalls && !is_total {
+                End::ClientGone
+            } else {
+                End::Aborted(ErrorCode::DownstreamTimeout)
+            };
+        }
+        if is_total || self.upload.has_pending() {
+            return End::Failed(ErrorCode::DownstreamTimeout);
+        }
+        if !self.upload.is_over() {
+            return End::Failed(ErrorCode::RequestTimeout);
+        }
+        if self.client.ended { End::ClientGone } else { End::Failed(ErrorCode::DownstreamTimeout) }
+    }
+
+    /// The client has closed its sending side while it waits.
+    fn on_half_closed(&mut self) {
+        if !self.download.has_begun() {
+            let grace = self.deadline.tick_after(HALF_CLOSED_GRACE);
+            self.head_due = Some(self.head_due.map_or(grace, |due| due.min(grace)));
+        }
+    }
+}
+
+impl Future for Exchange<'_> {
+    type Output = End;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        let exchange = self.get_mut();
+        match exchange.poll_both(cx) {
+            Ok(Some(end)) | Err(end) => {
+                exchange.upload.abandon(exchange.client);
+                Poll::Ready(end)
+            }
+            Ok(None) => Poll::Pending,
+        }
+    }
+}

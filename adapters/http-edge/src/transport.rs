@@ -1,0 +1,140 @@
+//! The bytes of a connection, in clear or over TLS, on either side of the gateway.
+//!
+//! Always: what a TLS session has kept back counts as unsent until it is flushed, and what it has decrypted counts as
+//! unread until it is taken. Not here: buffers and what they mean (`client`, `upstream::stream`).
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+use crate::wire::buffer::Buffer;
+
+/// The bytes of a connection.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    stream: Stream,
+    /// What was written may wait for a flush.
+    unflushed: bool,
+    /// The last read filled its room: more may have been decrypted.
+    may_hold: bool,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    pub(crate) const fn plain(stream: TcpStream) -> Self {
+        Self { stream: Stream::Plain(stream), unflushed: false, may_hold: false }
+    }
+
+    pub(crate) fn tls(stream: impl Into<TlsStream<TcpStream>>) -> Self {
+        // A session that was just made may have come with data.
+        Self { stream: Stream::Tls(Box::new(stream.into())), unflushed: false, may_hold: true }
+    }
+
+    pub(crate) const fn is_secure(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+
+    /// The connection below.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Receives into a buffer with room; 0 is the end of the stream.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(buffer.room());
+        let received = match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, &mut room),
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut room),
+        };
+        match received {
+            Poll::Ready(Ok(())) => {
+                self.may_hold = room.remaining() == 0;
+                let count = room.filled().len();
+                buffer.filled(count);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(fault)) => Poll::Ready(Err(fault)),
+            Poll::Pending => {
+                self.may_hold = false;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Waits until receiving makes sense, without a buffer.
+    pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_secure() && self.may_hold {
+            return Poll::Ready(());
+        }
+        self.tcp().poll_read_ready(cx).map(drop)
+    }
+
+    /// Sends from the first non-empty pieces; with none, what was kept back.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, pieces: &[&[u8]; 2]) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => poll_send(Pin::new(stream), cx, pieces),
+            Stream::Tls(_) if matches!(pieces, [[], []]) => self.poll_flush(cx).map_ok(|()| 0),
+            Stream::Tls(stream) => {
+                self.unflushed = true;
+                poll_send(Pin::new(&mut **stream), cx, pieces)
+            }
+        }
+    }
+
+    /// Whether something that was taken for sending may not have left.
+    pub(crate) const fn is_unflushed(&self) -> bool {
+        self.unflushed
+    }
+
+    /// Sends what the transport has kept back.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        };
+        self.unflushed = flushed.is_pending();
+        flushed
+    }
+
+    /// Says that nothing more will be sent: over TLS so that the other side can tell it from a cut.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        }
+    }
+
+    /// Whether an idle connection can still be used: nothing has arrived on it, not even its end.
+    pub(crate) fn is_quiet(&self) -> bool {
+        // Asks the kernel only when an event was seen.
+        matches!(self.tcp().try_read(&mut [0; 1]), Err(fault) if fault.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Sends from two pieces, of which either may be empty.
+fn poll_send<S: AsyncWrite>(stream: Pin<&mut S>, cx: &mut Context<'_>, pieces: &[&[u8]; 2]) -> Poll<io::Result<usize>> {
+    let sent = match pieces {
+        [only, []] | [[], only] => stream.poll_write(cx, only),
+        [first, second] => stream.poll_write_vectored(cx, &[IoSlice::new(first), IoSlice::new(second)]),
+    };
+    match ready!(sent) {
+        // Nothing taken of something is no progress that could be waited for.
+        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        sent => Poll::Ready(sent),
+    }
+}

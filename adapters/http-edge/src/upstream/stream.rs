@@ -1,0 +1,29 @@
+//! A connection to an upstream.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use crate::transport::Transport;
+use crate::wire::buffer::{Buffer, BufferStore};
+
+/// A connection to an upstream.
+#[derive(Debug)]
+pub(crate) struct UpstreamConn {
+    pub(crate) transport: Transport,
+    /// Received and not used yet.
+    pub(crate) input: Buffer,
+    /// It has carried an exchange before: the upstream may have closed it meanwhile.
+    pub(crate) reused: bool,
+}
+
+impl UpstreamConn {
+    pub(crate) const fn new(transport: Transport) -> Self {
+        Self { transport, input: Buffer::new(), reused: false }
+    }
+
+    /// Receives into the buffer; 0 is the end of the stream or a full buffer.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, store: &BufferStore) -> Poll<io::Result<usize>> {
+        self.input.provide(store);
+        self.transport.poll_fill(cx, &mut self.input)
+    }
+}

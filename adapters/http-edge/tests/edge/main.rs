@@ -1,0 +1,28 @@
+//! The data plane over real sockets: a started server, clients that write raw bytes, upstreams that answer by script.
+//!
+//! Nothing here sleeps: a test waits for bytes, or for a condition.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, helpers included"
+)]
+
+mod balancing;
+mod client_tls;
+mod credentials;
+mod exchange;
+mod faults;
+mod harness;
+mod lifecycle;
+mod limits;
+mod mutants;
+mod observe;
+mod refusals;
+mod shared_limits;
+mod streaming;
+mod timeouts;
+mod tls;
+mod websocket;
+mod websocket_ends;
