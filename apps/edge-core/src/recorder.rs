@@ -1,0 +1,242 @@
+//! From request records to log lines and telemetry batches, on the control thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use novagate_kernel::{ErrorCode, RouteId, Timestamp};
+use novagate_policies::{CompiledConfig, CompiledRoute, CompiledService};
+use novagate_ports_base::Clock;
+use novagate_ports_edge::{
+    BatchCodec, LoggedRequest, MetricSource, MetricVisitor, RecordSink, RecordSource, TelemetryItem, UpstreamHealth,
+};
+use novagate_records::{
+    Batch, ErrorEvent, HealthSnapshot, LATENCY_CELLS, LogBatch, LogEntry, MethodLabel, MetricsWindow, NO_INDEX,
+    RequestRecord, RouteLabel, RouteWindow, ServiceHealth, StatusClass, latency_cell,
+};
+use tokio::sync::mpsc;
+
+use crate::Edge;
+
+/// Most records of one batch.
+const BATCH_RECORDS: usize = 1_000;
+/// Most records of one turn, so that a turn is short.
+const TURN_RECORDS: usize = 16_384;
+/// How often health and metrics are sent.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// What a recorder pulls from and writes to.
+#[derive(Clone)]
+pub struct RecorderDeps {
+    /// The workers' records.
+    pub records: Arc<dyn RecordSource>,
+    /// The workers' metric cells.
+    pub metrics: Arc<dyn MetricSource>,
+    /// Which targets take traffic.
+    pub upstreams: Arc<dyn UpstreamHealth>,
+    /// Log lines on this machine.
+    pub sink: Arc<dyn RecordSink>,
+    /// Encodes batches.
+    pub codec: Arc<dyn BatchCodec>,
+    /// Where batches go; `None` without a control plane.
+    pub uplink: Option<mpsc::Sender<TelemetryItem>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Pulls records and makes log lines, error events, metrics windows and health snapshots of them.
+pub struct Recorder {
+    deps: RecorderDeps,
+    edge: Edge,
+    buffer: Vec<RequestRecord>,
+    window: BTreeMap<Option<RouteId>, RouteWindow>,
+    window_from: Timestamp,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Recorder {
+    /// A recorder for the workers of `edge`.
+    pub fn new(edge: Edge, deps: RecorderDeps) -> Self {
+        let window_from = deps.clock.now();
+        Self { deps, edge, buffer: Vec::new(), window: BTreeMap::new(), window_from, dropped: Arc::default() }
+    }
+
+    /// Records lost because the uplink's queue was full, for metrics.
+    pub fn dropped(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.dropped)
+    }
+
+    /// One turn: takes what the workers have recorded. Answers how many records it took; the caller turns again at once
+    /// when it was a full turn.
+    pub fn turn(&mut self) -> usize {
+        let mut records = std::mem::take(&mut self.buffer);
+        records.clear();
+        self.deps.records.drain(&mut records, TURN_RECORDS);
+        for run in records.chunk_by(|left, right| left.table == right.table) {
+            let config = run.first().and_then(|record| self.edge.table(record.table));
+            for part in run.chunks(BATCH_RECORDS) {
+                self.take(part, config.as_deref());
+            }
+        }
+        let taken = records.len();
+        self.buffer = records;
+        if taken > 0 {
+            self.deps.sink.flush();
+        }
+        let now = self.deps.clock.now();
+        if now.since(self.window_from) >= WINDOW || now < self.window_from {
+            self.close_window(now);
+        }
+        taken
+    }
+
+    /// The last turn: everything that is left, whatever the window.
+    pub fn finish(&mut self) {
+        while self.turn() > 0 {}
+        self.close_window(self.deps.clock.now());
+    }
+
+    fn take(&mut self, records: &[RequestRecord], config: Option<&CompiledConfig>) {
+        let mut logs = LogBatch { routes: Vec::new(), entries: Vec::with_capacity(records.len()) };
+        let mut positions = BTreeMap::new();
+        let mut errors = Vec::new();
+        for record in records {
+            let route = config.and_then(|config| route_of(config, record));
+            let service = route.map(|route| &route.upstream);
+            self.deps.sink.write(&LoggedRequest {
+                at: record.at,
+                request_id: record.request_id,
+                method: record.method,
+                path: route.map_or("unmatched", |route| &route.template),
+                route: route.map(|route| route.name.as_str()),
+                service: service.map(|service| service.name.as_str()),
+                status: record.status,
+                latency_us: record.latency_us,
+                upstream_us: upstream_us(record),
+                consumer: record.consumer,
+                code: record.code,
+            });
+            let position = route.zip(service).map(|(route, service)| {
+                *positions.entry(record.route).or_insert_with(|| {
+                    let (id, template) = (route.id, Arc::clone(&route.template));
+                    logs.routes.push(RouteLabel { id, template, service: service.name.clone() });
+                    logs.routes.len() - 1
+                })
+            });
+            logs.entries.push(entry_of(record, position.and_then(|at| u32::try_from(at).ok())));
+            if let Some(code) = record.code.filter(|code| is_event(*code)) {
+                errors.push(ErrorEvent {
+                    at: record.at,
+                    code,
+                    route: route.map(|route| route.id),
+                    service: service.map(|service| service.id),
+                    request_id: record.request_id,
+                });
+            }
+            self.count(route.map(|route| route.id), record);
+        }
+        self.send(&Batch::Logs(logs));
+        if !errors.is_empty() {
+            self.send(&Batch::Errors(errors));
+        }
+    }
+
+    fn count(&mut self, route: Option<RouteId>, record: &RequestRecord) {
+        let row = self.window.entry(route).or_insert_with(|| RouteWindow::empty(route));
+        if let Some(class) = row.classes.get_mut(StatusClass::of(record.status).index()) {
+            *class += 1;
+        }
+        if let Some(cell) = row.latency.get_mut(latency_cell(record.latency_us)) {
+            *cell += 1;
+        }
+        row.latency_sum_us = row.latency_sum_us.saturating_add(u64::from(record.latency_us));
+    }
+
+    fn close_window(&mut self, now: Timestamp) {
+        let routes: Vec<RouteWindow> = std::mem::take(&mut self.window).into_values().collect();
+        let from = self.window_from.min(now);
+        self.window_from = now;
+        if !routes.is_empty() {
+            self.send(&Batch::Metrics(MetricsWindow { from, to: now, routes }));
+        }
+        self.send(&Batch::Health(self.health(now)));
+    }
+
+    fn health(&self, now: Timestamp) -> HealthSnapshot {
+        let status = self.edge.status();
+        let mut connections = Connections::default();
+        self.deps.metrics.visit(&mut connections);
+        HealthSnapshot {
+            at: now,
+            uptime: status.uptime,
+            serving: status.serving,
+            active_connections: u32::try_from(connections.0).unwrap_or(u32::MAX),
+            dropped: self.deps.records.dropped() + self.dropped.load(Ordering::Relaxed),
+            services: self.service_health(),
+        }
+    }
+
+    fn service_health(&self) -> Vec<ServiceHealth> {
+        let Some(config) = self.edge.live() else { return Vec::new() };
+        let health = |service: &Arc<CompiledService>| {
+            let (healthy, total) = self.deps.upstreams.targets(service.id)?;
+            Some(ServiceHealth { id: service.id, name: service.name.clone(), healthy, total })
+        };
+        config.services().iter().filter_map(health).collect()
+    }
+
+    /// A slow control plane costs records, which are counted; it never costs a request.
+    fn send(&self, batch: &Batch) {
+        let Some(uplink) = &self.deps.uplink else { return };
+        let records = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        let message = TelemetryItem { kind: batch.kind(), body: self.deps.codec.encode(batch), records };
+        if uplink.try_send(message).is_err() {
+            self.dropped.fetch_add(u64::from(records), Ordering::Relaxed);
+        }
+    }
+}
+
+fn route_of<'a>(config: &'a CompiledConfig, record: &RequestRecord) -> Option<&'a CompiledRoute> {
+    if record.route == NO_INDEX { None } else { config.route(record.route).map(AsRef::as_ref) }
+}
+
+fn upstream_us(record: &RequestRecord) -> Option<u32> {
+    (record.upstream_us != NO_INDEX).then_some(record.upstream_us)
+}
+
+fn entry_of(record: &RequestRecord, route: Option<u32>) -> LogEntry {
+    LogEntry {
+        at: record.at,
+        request_id: record.request_id,
+        route,
+        consumer: record.consumer,
+        latency_us: record.latency_us,
+        upstream_us: upstream_us(record),
+        status: record.status,
+        method: record.method,
+        code: record.code,
+    }
+}
+
+/// What a tenant wants to hear about: trouble behind or in the gateway, not a client's mistake.
+fn is_event(code: ErrorCode) -> bool {
+    code.status() >= 500
+}
+
+/// Picks the number of open connections out of a visit.
+#[derive(Default)]
+struct Connections(u64);
+
+impl MetricVisitor for Connections {
+    fn requests(&mut self, _: &str, _: MethodLabel, _: StatusClass, _: u64) {}
+    fn latency(&mut self, _: &str, _: MethodLabel, _: &[u64; LATENCY_CELLS], _: u64) {}
+    fn upstream(&mut self, _: &str, _: &[u64; LATENCY_CELLS], _: u64) {}
+    fn upstream_timeouts(&mut self, _: &str, _: u64) {}
+    fn rate_limit_hits(&mut self, _: &'static str, _: u64) {}
+    fn active_websockets(&mut self, _: u64) {}
+
+    fn active_connections(&mut self, count: u64) {
+        self.0 = self.0.saturating_add(count);
+    }
+}

@@ -1,0 +1,113 @@
+//! What the gateway tells its operators.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use novagate_edge_core::{Edge, EdgeStatus};
+use novagate_http_edge::EdgeHandle;
+use novagate_http_ops::OpsSource;
+use novagate_kernel::NodeId;
+use novagate_sync_client::LinkStatus;
+use novagate_telemetry::{Exporter, GatewayGauges, MetricsError, register_gateway};
+use serde_json::{Value, json};
+
+/// Health, readiness and metrics of a gateway.
+pub(crate) struct GatewayOps {
+    exporter: Exporter,
+    edge: Edge,
+    plane: Arc<EdgeHandle>,
+    node: NodeId,
+    stopping: Arc<AtomicBool>,
+}
+
+impl GatewayOps {
+    pub(crate) fn new(
+        edge: Edge,
+        plane: Arc<EdgeHandle>,
+        node: NodeId,
+        link: LinkStatus,
+        dropped: Arc<AtomicU64>,
+        limit_errors: Arc<AtomicU64>,
+        stopping: Arc<AtomicBool>,
+    ) -> Result<Self, MetricsError> {
+        let exporter = Exporter::new()?;
+        let (source, records) = (edge.clone(), plane.record_source());
+        register_gateway(&exporter, &plane.metric_source(), move || {
+            let status = source.status();
+            GatewayGauges {
+                revision: status.serving.map(|head| head.revision),
+                apply_seconds: status.compile.map(|compile| compile.as_secs_f64()),
+                connected: status.connected,
+                spool_records: link.spooled_records(),
+                dropped_records: link.dropped_total() + records.dropped() + dropped.load(Ordering::Relaxed),
+                limit_errors: limit_errors.load(Ordering::Relaxed),
+            }
+        })?;
+        let panics = Arc::clone(&plane);
+        exporter.counter("request_panics_total", "Requests and connections lost to a panic.", move |observe| {
+            observe((panics.panics(), Vec::new()));
+        });
+        let failures = Arc::clone(&plane);
+        exporter.counter("tls_handshake_failures_total", "Connections on which TLS was not agreed.", move |observe| {
+            observe((failures.tls_failures(), Vec::new()));
+        });
+        Ok(Self { exporter, edge, plane, node, stopping })
+    }
+
+    fn config(status: &EdgeStatus) -> Value {
+        match status.serving {
+            None => Value::Null,
+            Some(head) => json!({
+                "epoch": head.revision.epoch.get(),
+                "seq": head.revision.seq,
+                "digest": head.digest.to_string(),
+            }),
+        }
+    }
+}
+
+impl OpsSource for GatewayOps {
+    fn health(&self) -> Value {
+        let status = self.edge.status();
+        json!({
+            "status": if status.serving.is_some() { "ok" } else { "waiting" },
+            "controlPlaneConnected": status.connected,
+            "controlPlaneRefused": status.refused.map(|code| format!("{code:?}")),
+            "configSource": status.source.as_str(),
+            "config": Self::config(&status),
+            "uptimeSeconds": status.uptime.as_secs(),
+        })
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err("it is stopping".to_owned());
+        }
+        match self.edge.status().serving {
+            Some(_) => Ok(()),
+            None => Err("no configuration yet".to_owned()),
+        }
+    }
+
+    fn metrics(&self) -> Result<String, String> {
+        self.exporter.render().map_err(|error| error.to_string())
+    }
+
+    fn status(&self) -> Value {
+        let status = self.edge.status();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "nodeId": self.node.to_string(),
+            "config": Self::config(&status),
+            "configSource": status.source.as_str(),
+            "configSince": status.serving_since.map(novagate_documents::time::format_timestamp),
+            "compileMicros": status.compile.map(|compile| compile.as_micros()),
+            "snapshotFailures": status.snapshot_failures,
+            "controlPlaneConnected": status.connected,
+            "controlPlaneSince": novagate_documents::time::format_timestamp(status.link_since),
+            "controlPlaneRefused": status.refused.map(|code| format!("{code:?}")),
+            "activeConnections": self.plane.active_connections(),
+            "uptimeSeconds": status.uptime.as_secs(),
+        })
+    }
+}
