@@ -1,0 +1,84 @@
+//! What the gateway is configured with: one open route, or a thousand with everything switched on.
+//!
+//! Not here: how it reaches the gateway.
+
+use std::net::SocketAddr;
+
+use anyhow::{Result, anyhow};
+use jsonwebtoken::{EncodingKey, Header};
+use novagate_documents::{config::parse_config, stored::JsonObjectCodec};
+use novagate_kernel::{Epoch, Revision};
+use novagate_ports_base::ObjectCodec as _;
+use novagate_sync::{ConfigSet, WireObject};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Verifies the tokens of the benchmarks; it guards nothing.
+pub(crate) const JWT_SECRET: &str = "the-secret-of-the-benchmarks-guards-nothing";
+
+/// Number of routes of [`whole_pipeline`].
+pub(crate) const ROUTES: u32 = 1_000;
+
+/// A request that [`whole_pipeline`] serves with a token.
+pub(crate) const PIPELINE_PATH: &str = "/team-500/items/42";
+
+/// Until 2100.
+const FAR_FUTURE: u64 = 4_102_444_800;
+
+/// One route that lets everything through.
+pub(crate) fn open_route(upstream: SocketAddr) -> Value {
+    json!({
+        "services": [service(upstream)],
+        "routes": [{"name": "open", "match": {"path": "/*"}, "service": "origin"}],
+    })
+}
+
+/// Routes that need a token and count requests, by client and by route, with limits that are never reached.
+pub(crate) fn whole_pipeline(upstream: SocketAddr) -> Value {
+    let route = |number: u32| {
+        json!({
+            "name": format!("team-{number}"), "service": "origin",
+            "match": {"methods": ["GET"], "path": format!("/team-{number}/items/{{id}}")},
+            "auth": {"required": true, "accept": ["jwt"]},
+            "rateLimit": {"max": 1_000_000, "windowMs": 1_000, "by": "consumer"},
+        })
+    };
+    json!({
+        "services": [service(upstream)],
+        "routes": (0..ROUTES).map(route).collect::<Vec<_>>(),
+        "consumers": [{"name": "bench", "rateLimit": {"max": 1_000_000, "windowMs": 1_000}}],
+    })
+}
+
+fn service(upstream: SocketAddr) -> Value {
+    json!({"name": "origin", "targets": [{"url": format!("http://{upstream}")}]})
+}
+
+/// An HS256 token of the consumer `bench`.
+pub(crate) fn token() -> Result<String> {
+    let claims = json!({"sub": "bench", "exp": FAR_FUTURE});
+    Ok(jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(JWT_SECRET.as_bytes()))?)
+}
+
+/// A configuration as a gateway receives and keeps it.
+pub(crate) fn config_set(config: &Value) -> Result<ConfigSet> {
+    let objects = parse_config(config).map_err(|faults| anyhow!("the configuration is refused: {faults:?}"))?;
+    let wire = (1_u128..).zip(objects).map(|(number, object)| {
+        let object = object.with_id(Uuid::from_u128(number));
+        WireObject::new(object.reference(), JsonObjectCodec.encode(&object))
+    });
+    Ok(ConfigSet::new(Revision { epoch: Epoch::try_from_u64(1)?, seq: 2 }, wire))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_configurations_are_in_the_config_language() {
+        let upstream = SocketAddr::from(([127, 0, 0, 1], 9));
+        assert_eq!(config_set(&open_route(upstream)).unwrap().objects().len(), 2);
+        assert_eq!(config_set(&whole_pipeline(upstream)).unwrap().objects().len(), 1_002);
+        assert_eq!(token().unwrap().split('.').count(), 3);
+    }
+}

@@ -1,0 +1,39 @@
+//! Side-by-side measurements of the real programs: against nginx and `HAProxy` in interleaved rounds, and against goals.
+//!
+//! Always: every program is started here, on a free loopback port, in a directory that is removed, and is gone when the
+//! value that holds it is dropped; every answer is checked; a number is only compared with one from the same run. Not here:
+//! building the programs (`cargo xtask bench` does), tests.
+
+mod cold_start;
+mod config;
+mod database;
+mod edge;
+mod gateway;
+mod http;
+mod ingest;
+mod instructions;
+mod limits;
+mod lookup;
+mod machine;
+mod page;
+mod peers;
+mod process;
+mod propagation;
+mod report;
+mod size;
+mod stats;
+mod tenants;
+mod wait;
+mod workspace;
+mod wrk;
+
+pub use self::{
+    page::write_section,
+    report::{Goal, Report},
+    workspace::{Scope, repository_root},
+};
+
+pub use self::{
+    cold_start::cold_start, edge::edge, ingest::ingest, instructions::instructions, limits::limits, lookup::lookup,
+    propagation::propagation, size::size, tenants::tenants,
+};

@@ -1,0 +1,32 @@
+//! What users, operators and attackers see of the real binaries.
+//!
+//! One executable: every module talks to the same three programs. `promise_<id>_...` are the sentences of the security page.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail like tests: by panicking"
+)]
+
+mod api;
+mod corruption;
+mod credentials;
+mod denial;
+mod edge_tls;
+mod erasure;
+mod faults;
+mod file_node;
+mod first_run;
+mod fleet;
+mod images;
+mod leaks;
+mod main_job;
+mod page;
+mod registration;
+mod revocation;
+mod settings;
+mod several_nodes;
+mod survival;
+mod sync_link;
+mod tracing_ids;
+mod websockets;
