@@ -29,7 +29,10 @@ impl Dns {
     }
 
     fn serve(zone: Arc<Mutex<Zone>>, mangle: fn(Vec<u8>) -> Vec<u8>) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self::serve_from(UdpSocket::bind("127.0.0.1:0").unwrap(), zone, mangle)
+    }
+
+    fn serve_from(socket: UdpSocket, zone: Arc<Mutex<Zone>>, mangle: fn(Vec<u8>) -> Vec<u8>) -> Self {
         let (port, asked) = (socket.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
         let (known, count) = (Arc::clone(&zone), Arc::clone(&asked));
         std::thread::spawn(move || {
@@ -48,6 +51,17 @@ impl Dns {
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
+}
+
+/// Sockets of both protocols at one port. A port that is free for the one can be an outgoing connection's for the other.
+fn udp_and_tcp() -> (UdpSocket, TcpListener) {
+    for _ in 0..100 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()) {
+            return (socket, listener);
+        }
+    }
+    panic!("no port is free for both protocols");
 }
 
 /// The response to a query with one question: its addresses, or that there is no such name.
@@ -205,12 +219,12 @@ async fn a_server_that_says_nothing_costs_no_more_than_the_deadline() {
 
 #[tokio::test]
 async fn a_truncated_answer_is_asked_for_again_by_tcp() {
-    let dns = Dns::serve(Arc::default(), |mut answer| {
+    let (socket, listener) = udp_and_tcp();
+    let dns = Dns::serve_from(socket, Arc::default(), |mut answer| {
         answer[2] |= 0x02;
         answer
     });
     dns.zone.lock().unwrap().insert("big.example", vec![(Ipv4Addr::new(192, 0, 2, 9).into(), 20)]);
-    let listener = TcpListener::bind(("127.0.0.1", dns.port)).unwrap();
     let zone = Arc::clone(&dns.zone);
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
