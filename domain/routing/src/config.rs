@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use novagate_kernel::{Name, RouteId, ServiceId};
 
-use crate::{HostPattern, LoadBalancing, PathPattern};
+use crate::{Condition, HostPattern, LoadBalancing, PathPattern};
 
 /// Something that answers requests: one or more targets behind one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +84,17 @@ pub struct RouteMatch {
     pub methods: Vec<http::Method>,
     /// The path pattern.
     pub path: PathPattern,
+    /// Further criteria: at most one about the path, 16 about header fields, 16 about query parameters.
+    pub conditions: Vec<Condition>,
+    /// Which of several routes is served that all match and are equally specific: the one with the most.
+    pub priority: u16,
+}
+
+impl RouteMatch {
+    /// Every request with a path like this.
+    pub const fn on(path: PathPattern) -> Self {
+        Self { hosts: Vec::new(), methods: Vec::new(), path, conditions: Vec::new(), priority: 0 }
+    }
 }
 
 /// What an encoded slash in a request path means for a route (decided per route, after matching).

@@ -5,6 +5,7 @@
 //! come from (`adapters/documents`).
 
 mod balance;
+mod condition;
 mod config;
 mod host;
 mod label;
@@ -16,13 +17,17 @@ mod target;
 
 pub use self::{
     balance::{HashOn, HashOnError, LoadBalancing},
+    condition::{
+        Condition, ConditionError, ConditionOn, Expression, MAX_CONDITION_NAME, MAX_CONDITION_VALUE, MAX_EXPRESSION_BYTES,
+        RequestView, ValueTest,
+    },
     config::{EncodedSlashes, HealthCheck, Route, RouteMatch, Service, Target, TargetUrl},
     host::{HostPattern, HostPatternError, without_port},
     label::label,
     normal::{NormalPath, PathError, normalise, normalise_bytes},
     pattern::{MAX_PARAMETER_BYTES, MAX_PATTERN_BYTES, MAX_PATTERN_SEGMENTS, PathPattern, PathPatternError, Segment},
     table::{
-        AllowedMethods, Conflict, Found, Lookup, MAX_CONFLICTS, MAX_TABLE_BYTES, RouteIndex, RouteTable,
+        AllowedMethods, Conflict, Found, Lookup,  MAX_CONFLICTS, MAX_RANKED, MAX_TABLE_BYTES, RouteIndex, RouteTable,
         RouteTableBuilder, TableFull, TableWarning,
     },
     target::TargetUrlError,

@@ -1,8 +1,9 @@
 //! Which route takes a request.
 //!
 //! Decides the order of matches: host (exact, wildcard with the longer suffix, any), then the path segment by segment from
-//! the left (literal, parameter, end of a prefix), then a listed method before any method. A route takes part only if all
-//! its criteria match, so a less specific one serves what a more specific one does not. Always: what is found does not
+//! the left (literal, parameter, end of a prefix), then a listed method before any method, then more conditions, then
+//! priority (`rank`). A route takes part only if all its criteria match, so a less specific one serves what a more specific
+//! one does not; to a request that does not meet its conditions a route does not exist. Always: what is found does not
 //! depend on the order in which routes were added; a lookup that finds a route does not allocate unless the path has `%2F`.
 //! Methods are compared as they are: a route that lists GET does not serve HEAD. Not here: policies; `T` is whatever the
 //! caller keeps for a route.
@@ -19,6 +20,7 @@ mod draft;
 mod edges;
 mod freeze;
 mod methods;
+mod rank;
 mod records;
 mod shadow;
 mod trie;
@@ -30,14 +32,15 @@ use std::ops::ControlFlow;
 use http::Method;
 use novagate_kernel::Name;
 
-use self::records::{Claim, Place};
+use self::rank::Rank;
+use self::records::{CONDITIONAL, Claim, Place};
 use self::trie::Trie;
-use crate::{EncodedSlashes, NormalPath, PathPattern, Segment};
+use crate::{Condition, EncodedSlashes, NormalPath, PathPattern, RequestView, Segment};
 
 pub use self::{
     builder::RouteTableBuilder,
     conflict::{Conflict, MAX_CONFLICTS},
-    draft::{MAX_TABLE_BYTES, TableFull},
+    draft::{MAX_RANKED, MAX_TABLE_BYTES, TableFull},
     methods::AllowedMethods,
     shadow::TableWarning,
 };
@@ -88,9 +91,18 @@ struct Entry {
     pattern: PathPattern,
     /// Empty: any method.
     methods: Box<[Method]>,
+    conditions: Box<[Condition]>,
+    rank: Rank,
     encoded_slashes: EncodedSlashes,
     /// How much of a path `strip_prefix` removes.
     prefix_len: usize,
+}
+
+/// What is looked up, but for the path.
+struct Wanted<'r, V> {
+    host: Option<&'r str>,
+    method: &'r Method,
+    view: &'r V,
 }
 
 /// The route that takes a request.
@@ -109,13 +121,21 @@ enum Reading<'t, T> {
 
 impl<T> RouteTable<T> {
     /// The route that takes the request. `host` is without port; its case and one dot at its end make no difference.
-    pub fn find<'t, 'p>(&'t self, host: Option<&str>, method: &Method, path: &'p NormalPath<'_>) -> Lookup<'t, 'p, T> {
+    /// `view` is what conditions are asked of.
+    pub fn find<'t, 'p>(
+        &'t self,
+        host: Option<&str>,
+        method: &Method,
+        path: &'p NormalPath<'_>,
+        view: &impl RequestView,
+    ) -> Lookup<'t, 'p, T> {
+        let wanted = Wanted { host, method, view };
         if path.has_encoded_slash() {
-            return self.find_encoded(host, method, path);
+            return self.find_encoded(&wanted, path);
         }
-        match self.read(host, method, path.as_str()) {
+        match self.read(&wanted, path.as_str()) {
             Reading::Route(taker) => Lookup::Found(taker.found(Cow::Borrowed(path.as_str()))),
-            Reading::OtherMethods => Lookup::MethodNotAllowed(self.allowed(host, path.as_str())),
+            Reading::OtherMethods => Lookup::MethodNotAllowed(self.allowed(&wanted, path.as_str())),
             Reading::Nothing => Lookup::NotFound,
         }
     }
@@ -155,11 +175,10 @@ impl<T> RouteTable<T> {
     #[cold]
     fn find_encoded<'t, 'p>(
         &'t self,
-        host: Option<&str>,
-        method: &Method,
+        wanted: &Wanted<'_, impl RequestView>,
         path: &'p NormalPath<'_>,
     ) -> Lookup<'t, 'p, T> {
-        let kept = self.read(host, method, path.as_str());
+        let kept = self.read(wanted, path.as_str());
         match &kept {
             Reading::Route(taker) if taker.slashes() == EncodedSlashes::Keep => {
                 return Lookup::Found(taker.found(Cow::Borrowed(path.as_str())));
@@ -170,7 +189,7 @@ impl<T> RouteTable<T> {
             Reading::Route(..) | Reading::OtherMethods | Reading::Nothing => {}
         }
         let Ok(decoded) = path.with_slashes_decoded() else { return Lookup::EncodedSlash };
-        let plain = self.read(host, method, decoded.as_str());
+        let plain = self.read(wanted, decoded.as_str());
         match (&kept, &plain) {
             (_, Reading::Route(taker)) if taker.slashes() == EncodedSlashes::Decode => {
                 Lookup::Found(taker.found(decoded.into_text()))
@@ -178,20 +197,22 @@ impl<T> RouteTable<T> {
             (Reading::Route(taker), _) | (_, Reading::Route(taker)) if taker.slashes() == EncodedSlashes::Reject => {
                 Lookup::EncodedSlash
             }
-            (Reading::OtherMethods, _) => Lookup::MethodNotAllowed(self.allowed(host, path.as_str())),
-            (_, Reading::OtherMethods) => Lookup::MethodNotAllowed(self.allowed(host, decoded.as_str())),
+            (Reading::OtherMethods, _) => Lookup::MethodNotAllowed(self.allowed(wanted, path.as_str())),
+            (_, Reading::OtherMethods) => Lookup::MethodNotAllowed(self.allowed(wanted, decoded.as_str())),
             (Reading::Route(..) | Reading::Nothing, Reading::Route(..) | Reading::Nothing) => Lookup::NotFound,
         }
     }
 
-    fn read(&self, host: Option<&str>, method: &Method, path: &str) -> Reading<'_, T> {
-        let bit = methods::bit_of(method);
+    fn read(&self, wanted: &Wanted<'_, impl RequestView>, path: &str) -> Reading<'_, T> {
+        let bit = methods::bit_of(wanted.method);
         let mut reading = Reading::Nothing;
-        let walk = self.trie.walk(host, path, &mut |place| {
-            if let Some(route) = self.taker(place, method, bit) {
+        let walk = self.trie.walk(wanted.host, path, &mut |place| {
+            if let Some(route) = self.taker(place, wanted, bit, path) {
                 return ControlFlow::Break(route);
             }
-            reading = Reading::OtherMethods;
+            if place.claims().any(|claim| self.holds(&claim, wanted, path)) {
+                reading = Reading::OtherMethods;
+            }
             ControlFlow::Continue(())
         });
         match walk {
@@ -203,26 +224,50 @@ impl<T> RouteTable<T> {
         }
     }
 
-    /// The route at the place that takes the method.
-    fn taker(&self, place: Place<'_>, method: &Method, bit: u16) -> Option<RouteIndex> {
-        let takes = |claim: &Claim| match bit {
-            0 => self.entries.get(claim.route as usize).is_some_and(|entry| entry.methods.contains(method)),
+    /// The first route at the place that takes the request.
+    fn taker(
+        &self,
+        place: Place<'_>,
+        wanted: &Wanted<'_, impl RequestView>,
+        bit: u16,
+        path: &str,
+    ) -> Option<RouteIndex> {
+        let lists = |claim: &Claim| match bit {
+            0 => self.entries.get(claim.route as usize).is_some_and(|entry| entry.takes(wanted.method)),
             _ => claim.standard & bit != 0,
         };
-        let listed = place.claims().find(takes).map(|claim| claim.route);
-        listed.or(place.any_method).map(RouteIndex)
+        let found = place.claims().find(|claim| lists(claim) && self.holds(claim, wanted, path));
+        found.map(|claim| claim.route).or(place.any_method).map(RouteIndex)
     }
 
-    /// The methods of all routes whose host and path match.
-    fn allowed(&self, host: Option<&str>, path: &str) -> AllowedMethods {
+    /// Whether the request meets the conditions of the route.
+    fn holds(&self, claim: &Claim, wanted: &Wanted<'_, impl RequestView>, path: &str) -> bool {
+        claim.standard & CONDITIONAL == 0
+            || self.entries.get(claim.route as usize).is_some_and(|entry| entry.holds(path, wanted.view))
+    }
+
+    /// The methods of all routes that only the method keeps from taking the request.
+    fn allowed(&self, wanted: &Wanted<'_, impl RequestView>, path: &str) -> AllowedMethods {
         let mut methods = Vec::new();
-        let _: ControlFlow<()> = self.trie.walk(host, path, &mut |place| {
-            for entry in place.claims().filter_map(|claim| self.entries.get(claim.route as usize)) {
+        let _: ControlFlow<()> = self.trie.walk(wanted.host, path, &mut |place| {
+            let holding = place.claims().filter(|claim| self.holds(claim, wanted, path));
+            for entry in holding.filter_map(|claim| self.entries.get(claim.route as usize)) {
                 methods.extend_from_slice(&entry.methods);
             }
             ControlFlow::Continue(())
         });
         AllowedMethods::new(methods)
+    }
+}
+
+impl Entry {
+    fn takes(&self, method: &Method) -> bool {
+        self.methods.is_empty() || self.methods.contains(method)
+    }
+
+    #[cold]
+    fn holds(&self, path: &str, view: &impl RequestView) -> bool {
+        self.conditions.iter().all(|condition| condition.holds(path, view))
     }
 }
 

@@ -72,7 +72,7 @@ impl Subject {
         for number in 0..routes {
             let name = Name::parse(&format!("route-{number}"))?;
             let path = PathPattern::parse(&format!("/team-{number}/items/{{id}}"))?;
-            let matcher = RouteMatch { hosts: Vec::new(), methods: vec![Method::GET], path };
+            let matcher = RouteMatch { methods: vec![Method::GET], ..RouteMatch::on(path) };
             builder.insert(name, &matcher, EncodedSlashes::Reject, number)?;
         }
         let table = builder.build().map_err(|conflicts| anyhow!("{} conflicts", conflicts.len()))?;
@@ -83,7 +83,7 @@ impl Subject {
     }
 
     fn find(&self, path: &NormalPath<'_>) -> Option<u32> {
-        match self.table.find(Some("bench.example"), &Method::GET, path) {
+        match self.table.find(Some("bench.example"), &Method::GET, path, &()) {
             Lookup::Found(found) => Some(*found.value()),
             Lookup::MethodNotAllowed(_) | Lookup::NotFound | Lookup::EncodedSlash => None,
         }

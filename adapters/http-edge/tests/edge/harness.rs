@@ -107,7 +107,7 @@ pub(crate) fn route(id: u128, path: &str, service: &str) -> RouteConfig {
         route: Route {
             id: RouteId::from_u128(id),
             name: name(&format!("route-{id}")),
-            matcher: RouteMatch { hosts: Vec::new(), methods: Vec::new(), path: PathPattern::parse(path).unwrap() },
+            matcher: RouteMatch::on(PathPattern::parse(path).unwrap()),
             service: name(service),
             strip_prefix: false,
             encoded_slashes: EncodedSlashes::Reject,

@@ -43,7 +43,7 @@ fn route(id: u128, text: &str, path: &str, service: &str) -> RouteConfig {
         route: Route {
             id: RouteId::from_u128(id),
             name: name(text),
-            matcher: RouteMatch { hosts: Vec::new(), methods: Vec::new(), path: PathPattern::parse(path).unwrap() },
+            matcher: RouteMatch::on(PathPattern::parse(path).unwrap()),
             service: name(service),
             strip_prefix: false,
             encoded_slashes: EncodedSlashes::Reject,
@@ -152,7 +152,7 @@ fn a_label_is_the_first_host_or_a_star_and_the_template() {
 fn the_table_finds_routes_under_their_indexes() {
     let config = compile(&sample()).unwrap();
     let path = normalise("/users/7").unwrap();
-    let Lookup::Found(found) = config.table().find(None, &http::Method::GET, &path) else { panic!("no route") };
+    let Lookup::Found(found) = config.table().find(None, &http::Method::GET, &path, &()) else { panic!("no route") };
     assert_eq!(found.value().name.as_str(), "get-user");
     assert_eq!(found.index().get(), found.value().index as usize);
     let indexes: Vec<_> =

@@ -8,6 +8,7 @@ use novagate_kernel::Name;
 
 use super::conflict::{self, Conflict};
 use super::draft::{Draft, TableFull};
+use super::rank::Rank;
 use super::{Entry, RouteIndex, RouteTable, freeze, shadow, work};
 use crate::{EncodedSlashes, RouteMatch};
 
@@ -34,12 +35,14 @@ impl<T> RouteTableBuilder<T> {
         encoded_slashes: EncodedSlashes,
         value: T,
     ) -> Result<RouteIndex, TableFull> {
-        let number = u32::try_from(self.entries.len()).map_err(|_| TableFull)?;
-        self.draft.add(number, &matcher.hosts, &matcher.path)?;
+        let number = u32::try_from(self.entries.len()).map_err(|_| TableFull::Memory)?;
+        self.draft.add(number, matcher)?;
         let pattern = matcher.path.clone();
         let prefix_len = if pattern.is_prefix() { pattern.literal_prefix_len() } else { 0 };
         let methods = matcher.methods.as_slice().into();
-        self.entries.push(Entry { name, pattern, methods, encoded_slashes, prefix_len });
+        let conditions = matcher.conditions.as_slice().into();
+        let rank = Rank::of(matcher);
+        self.entries.push(Entry { name, pattern, methods, conditions, rank, encoded_slashes, prefix_len });
         self.values.push(value);
         Ok(RouteIndex(number))
     }

@@ -8,12 +8,14 @@ use novagate_kernel::Name;
 
 use super::Entry;
 use super::draft::{Draft, Place};
+use super::rank::Rank;
 use crate::{HostPattern, PathPattern};
 
 /// Most conflicts that one build reports; more would only repeat.
 pub const MAX_CONFLICTS: usize = 64;
 
-/// Two routes of equal specificity: the same host, the same path but for the names of parameters, and a method in common.
+/// Two routes of equal specificity: the same host, the same path but for the names of parameters, a method in common, as many
+/// conditions, none of which excludes the other route, and the same priority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     /// The route whose name comes first in the alphabet.
@@ -58,9 +60,9 @@ pub(super) fn find(draft: &Draft, entries: &[Entry]) -> Vec<Conflict> {
     found.into_values().collect()
 }
 
-/// The pairs of `routes` that share a method, with that method.
+/// The pairs of `routes` that share a method and a rank and do not exclude each other, with that method.
 fn collisions<'a>(routes: &[u32], entries: &'a [Entry]) -> Vec<(u32, u32, Option<&'a Method>)> {
-    let mut holders: BTreeMap<Option<&str>, u32> = BTreeMap::new();
+    let mut holders: BTreeMap<(Option<&str>, Rank), Vec<(u32, &Entry)>> = BTreeMap::new();
     let mut pairs = BTreeSet::new();
     let mut collisions = Vec::new();
     for &route in routes {
@@ -68,13 +70,22 @@ fn collisions<'a>(routes: &[u32], entries: &'a [Entry]) -> Vec<(u32, u32, Option
         let listed = entry.methods.iter().map(Some);
         let any = entry.methods.is_empty().then_some(None);
         for method in listed.chain(any) {
-            let holder = *holders.entry(method.map(Method::as_str)).or_insert(route);
-            if holder != route && pairs.insert((holder, route)) {
-                collisions.push((holder, route, method));
+            let holders = holders.entry((method.map(Method::as_str), entry.rank)).or_default();
+            match holders.iter().find(|(_, holder)| !exclude(holder, entry)) {
+                None => holders.push((route, entry)),
+                Some(&(holder, _)) if holder != route && pairs.insert((holder, route)) => {
+                    collisions.push((holder, route, method));
+                }
+                Some(_) => {}
             }
         }
     }
     collisions
+}
+
+/// Whether no request meets the conditions of both.
+fn exclude(one: &Entry, other: &Entry) -> bool {
+    one.conditions.iter().any(|condition| other.conditions.iter().any(|other| condition.excludes(other)))
 }
 
 fn describe(

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 
-use crate::{HostPattern, PathPattern, Segment};
+use crate::{Condition, HostPattern, PathPattern, RouteMatch, Segment};
 
 /// Most memory that a table may take, in bytes, estimated: some 200,000 patterns of ten segments. A route takes it per host
 /// and segment, so without a bound a small configuration could ask for a large table.
@@ -18,10 +18,19 @@ const NODE_BYTES: usize = 32;
 /// What a route costs under each host.
 const CLAIM_BYTES: usize = 16;
 
-/// The hosts, segments and texts of all routes are too many for one table ([`MAX_TABLE_BYTES`]).
+/// Most routes with conditions or a priority at one path under one host: those that one look-up compares.
+pub const MAX_RANKED: usize = 64;
+
+/// Why a route does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the routes are too many for one table; each counts once per host and path segment")]
-pub struct TableFull;
+pub enum TableFull {
+    /// The hosts, segments and texts of all routes are too many for one table ([`MAX_TABLE_BYTES`]).
+    #[error("the routes are too many for one table; each counts once per host, path segment and condition")]
+    Memory,
+    /// There are [`MAX_RANKED`] others with conditions or a priority at its path.
+    #[error("at most {MAX_RANKED} routes with conditions or a priority can have one path under one host")]
+    Ranked,
+}
 
 /// The number of a node or place; one word, also as an `Option`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +82,8 @@ pub(super) struct Place {
     pub(super) host: usize,
     /// The routes that end here, in the order of their numbers.
     pub(super) routes: Vec<u32>,
+    /// How many of them have conditions or a priority.
+    ranked: usize,
 }
 
 impl Id {
@@ -105,19 +116,28 @@ impl Draft {
 
     /// Lets the route end where the pattern does, under each of the hosts; under any host when there is none. Nothing is
     /// added when it does not fit.
-    pub(super) fn add(&mut self, route: u32, hosts: &[HostPattern], path: &PathPattern) -> Result<(), TableFull> {
+    pub(super) fn add(&mut self, route: u32, matcher: &RouteMatch) -> Result<(), TableFull> {
+        let RouteMatch { hosts, path, conditions, .. } = matcher;
         let chain = (path.segments().count() + 1) * NODE_BYTES + path.as_str().len() + CLAIM_BYTES;
         let names: usize = hosts.iter().map(|host| host.as_str().len()).sum();
-        let needed = chain.saturating_mul(hosts.len().max(1)).saturating_add(names);
+        let tests: usize = conditions.iter().map(Condition::bytes).sum();
+        let needed = chain.saturating_mul(hosts.len().max(1)).saturating_add(names).saturating_add(tests);
         if self.bytes.saturating_add(needed) > MAX_TABLE_BYTES {
-            return Err(TableFull);
+            return Err(TableFull::Memory);
         }
+        let is_ranked = !conditions.is_empty() || matcher.priority > 0;
+        let known = hosts.iter().filter_map(|host| self.roots.get(host).copied()).chain(hosts.is_empty().then_some(0));
+        let is_full = |host| self.place_of(host, path).is_some_and(|place| place.ranked >= MAX_RANKED);
+        if is_ranked && known.into_iter().any(is_full) {
+            return Err(TableFull::Ranked);
+        }
+        self.bytes += tests;
         if hosts.is_empty() {
-            return self.claim(route, 0, path);
+            return self.claim(route, is_ranked, 0, path);
         }
         hosts.iter().try_for_each(|host| {
             let host = self.root_of(host)?;
-            self.claim(route, host, path)
+            self.claim(route, is_ranked, host, path)
         })
     }
 
@@ -127,6 +147,21 @@ impl Draft {
 
     pub(super) fn place(&self, id: Option<Id>) -> Option<&Place> {
         id.and_then(|id| self.places.get(id.index()))
+    }
+
+    /// Where the pattern ends, if another one has ended there.
+    fn place_of(&self, host: usize, path: &PathPattern) -> Option<&Place> {
+        let mut node = self.hosts.get(host)?.root;
+        for segment in path.segments() {
+            let here = self.node(node)?;
+            node = match segment {
+                Segment::Literal("") => return self.place(here.slash),
+                Segment::Rest => return self.place(here.rest),
+                Segment::Literal(text) => *self.literals.get(&(node, *self.texts.get(text)?))?,
+                Segment::Parameter(_) => here.parameter?,
+            };
+        }
+        self.place(self.node(node)?.end)
     }
 
     fn root_of(&mut self, pattern: &HostPattern) -> Result<usize, TableFull> {
@@ -140,36 +175,37 @@ impl Draft {
         Ok(index)
     }
 
-    fn claim(&mut self, route: u32, host: usize, path: &PathPattern) -> Result<(), TableFull> {
-        let mut node = self.hosts.get(host).ok_or(TableFull)?.root;
+    fn claim(&mut self, route: u32, is_ranked: bool, host: usize, path: &PathPattern) -> Result<(), TableFull> {
+        let claim = (route, is_ranked, host);
+        let mut node = self.hosts.get(host).ok_or(TableFull::Memory)?.root;
         for segment in path.segments() {
             node = match segment {
-                Segment::Literal("") => return self.settle(route, host, node, |node| &mut node.slash),
-                Segment::Rest => return self.settle(route, host, node, |node| &mut node.rest),
+                Segment::Literal("") => return self.settle(claim, node, |node| &mut node.slash),
+                Segment::Rest => return self.settle(claim, node, |node| &mut node.rest),
                 Segment::Literal(text) => self.literal_child(node, text)?,
                 Segment::Parameter(_) => self.parameter_child(node)?,
             };
         }
-        self.settle(route, host, node, |node| &mut node.end)
+        self.settle(claim, node, |node| &mut node.end)
     }
 
     fn settle(
         &mut self,
-        route: u32,
-        host: usize,
+        (route, is_ranked, host): (u32, bool, usize),
         node: Id,
         slot: impl Fn(&mut DraftNode) -> &mut Option<Id>,
     ) -> Result<(), TableFull> {
-        let free = Id::new(self.places.len()).ok_or(TableFull)?;
-        let node = self.nodes.get_mut(node.index()).ok_or(TableFull)?;
+        let free = Id::new(self.places.len()).ok_or(TableFull::Memory)?;
+        let node = self.nodes.get_mut(node.index()).ok_or(TableFull::Memory)?;
         let id = *slot(node).get_or_insert(free);
         if id == free {
-            self.places.push(Place { host, routes: Vec::new() });
+            self.places.push(Place { host, routes: Vec::new(), ranked: 0 });
         }
-        let place = self.places.get_mut(id.index()).ok_or(TableFull)?;
+        let place = self.places.get_mut(id.index()).ok_or(TableFull::Memory)?;
         // A host that a route lists twice ends at the same place twice.
         if place.routes.last() != Some(&route) {
             place.routes.push(route);
+            place.ranked += usize::from(is_ranked);
             self.bytes += CLAIM_BYTES;
         }
         Ok(())
@@ -179,7 +215,7 @@ impl Draft {
         let number = if let Some(&known) = self.texts.get(text) {
             known
         } else {
-            let number = u32::try_from(self.texts.len()).map_err(|_| TableFull)?;
+            let number = u32::try_from(self.texts.len()).map_err(|_| TableFull::Memory)?;
             self.texts.insert(text.into(), number);
             number
         };
@@ -203,7 +239,7 @@ impl Draft {
     }
 
     fn add_node(&mut self, parent: Option<(Id, bool)>, text: usize) -> Result<Id, TableFull> {
-        let id = Id::new(self.nodes.len()).ok_or(TableFull)?;
+        let id = Id::new(self.nodes.len()).ok_or(TableFull::Memory)?;
         self.bytes += NODE_BYTES + text;
         self.nodes.push(DraftNode { parent, ..DraftNode::default() });
         Ok(id)

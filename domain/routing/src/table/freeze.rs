@@ -6,7 +6,8 @@ use http::Method;
 
 use super::draft::{Draft, Id};
 use super::edges::{Edge, Edges};
-use super::records::{Claim, END, LITERAL, LITERALS, PARAMETER, REST, SLASH, Writer};
+use super::rank::in_order;
+use super::records::{CONDITIONAL, Claim, END, LITERAL, LITERALS, PARAMETER, REST, SLASH, Writer};
 use super::trie::{EXACT, Hosts, IPV6, SUFFIX, Trie};
 use super::{Entry, methods};
 use crate::HostPattern;
@@ -106,12 +107,19 @@ impl Freezer<'_> {
     }
 
     fn write_place(&mut self, id: Option<Id>) -> u32 {
+        let routes = self.draft.place(id).map_or(&[][..], |place| &place.routes);
         let mut any_method = None;
         let mut claims = Vec::new();
-        for &route in self.draft.place(id).map_or(&[][..], |place| &place.routes) {
-            match self.entries.get(route as usize).map(|entry| &*entry.methods) {
-                Some(methods) if !methods.is_empty() => claims.push(Claim { route, standard: bits_of(methods) }),
-                _ => any_method = Some(route),
+        for (route, entry) in in_order(routes, self.entries) {
+            match (&*entry.methods, &*entry.conditions) {
+                // What comes behind it takes nothing.
+                ([], []) => {
+                    any_method = Some(route);
+                    break;
+                }
+                ([], _) => claims.push(Claim { route, standard: methods::ALL | CONDITIONAL }),
+                (listed, []) => claims.push(Claim { route, standard: bits_of(listed) }),
+                (listed, _) => claims.push(Claim { route, standard: bits_of(listed) | CONDITIONAL }),
             }
         }
         self.writer.place(any_method, &claims)

@@ -8,6 +8,9 @@ use http::Method;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedMethods(Vec<Method>);
 
+/// The bits of all standard methods.
+pub(super) const ALL: u16 = 0x1ff;
+
 /// A standard method as one bit; nothing for extension methods.
 pub(super) fn bit_of(method: &Method) -> u16 {
     match *method {

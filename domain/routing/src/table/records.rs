@@ -18,6 +18,9 @@ pub(super) const REST: u8 = 1 << 4;
 /// There are several literal children, and `edges` leads to them. No field.
 pub(super) const LITERALS: u8 = 1 << 5;
 
+/// Set beside the methods of a claim: the route has conditions.
+pub(super) const CONDITIONAL: u16 = 1 << 15;
+
 const NO_ROUTE: u32 = u32::MAX;
 
 /// All records.
@@ -37,16 +40,16 @@ pub(super) struct Node<'a> {
 /// Who serves a place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
-    /// The route for any method.
+    /// The route for any method, without conditions.
     pub(super) any_method: Option<u32>,
     claims: &'a [[u8; 6]],
 }
 
-/// A route that lists its methods.
+/// A route that lists its methods or has conditions, in the order in which they are asked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claim {
     pub(super) route: u32,
-    /// The standard ones among them, as bits.
+    /// The standard ones among its methods, as bits, and [`CONDITIONAL`].
     pub(super) standard: u16,
 }
 

@@ -1,10 +1,11 @@
 //! Routes that no request can reach.
 //!
-//! Decides, under each host, whether more specific patterns together match everything a pattern does. Only prefixes can be
-//! covered: a place of one literal or parameter has no finite number of more specific patterns that fill it. `/a/*` is, by
-//! `/a`, `/a/` and `/a/{x}/*`. A host is never covered by others, as every other pattern that matches it is less specific or
-//! matches less; any method is not covered by listed ones, as there are always others. Not here: routes of equal
-//! specificity (`conflict`).
+//! Decides, under each host, whether routes that go first together take everything a route does. More specific patterns can
+//! cover prefixes only: a place of one literal or parameter has no finite number of them that fill it. `/a/*` is covered by
+//! `/a`, `/a/` and `/a/{x}/*`. A route at the same place covers another one if it goes first and has no condition that the
+//! other one does not imply. A host is never covered by others, as every other pattern that matches it is less specific or
+//! matches less; any method is not covered by listed ones, nor a condition by others that only together leave nothing out.
+//! Not here: routes of equal specificity (`conflict`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,8 @@ use novagate_kernel::Name;
 
 use super::Entry;
 use super::draft::{Draft, DraftNode, Id};
-use crate::{EncodedSlashes, Segment};
+use super::rank::in_order;
+use crate::{Condition, EncodedSlashes, Segment};
 
 /// Something that is allowed in a table and surely not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,14 +65,21 @@ fn shadowed(draft: &Draft, entries: &[Entry]) -> BTreeMap<u32, BTreeSet<u32>> {
     let mut open: BTreeSet<u32> = BTreeSet::new();
     let mut covered: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for node in &draft.nodes {
-        let Some(place) = draft.place(node.rest) else { continue };
-        for &route in place.routes.iter().filter(|route| !open.contains(route)).collect::<Vec<_>>() {
-            let Some(entry) = entries.get(route as usize) else { continue };
-            let mut cover = Cover { draft, entries, by: BTreeSet::new() };
-            if cover.covers_rest_of(node, &entry.methods) {
-                covered.entry(route).or_default().append(&mut cover.by);
-            } else {
-                open.insert(route);
+        for (place, is_rest) in [(node.end, false), (node.slash, false), (node.rest, true)] {
+            let routes = draft.place(place).map_or(&[][..], |place| &place.routes);
+            let order = in_order(routes, entries);
+            for (position, &(route, entry)) in order.iter().enumerate() {
+                if open.contains(&route) {
+                    continue;
+                }
+                let before = order.get(..position).unwrap_or_default();
+                let below = is_rest.then_some(node);
+                let mut cover = Cover { draft, entries, conditions: &entry.conditions, before, by: BTreeSet::new() };
+                if cover.covers(below, &entry.methods) {
+                    covered.entry(route).or_default().append(&mut cover.by);
+                } else {
+                    open.insert(route);
+                }
             }
         }
     }
@@ -82,15 +91,25 @@ fn shadowed(draft: &Draft, entries: &[Entry]) -> BTreeMap<u32, BTreeSet<u32>> {
 struct Cover<'a> {
     draft: &'a Draft,
     entries: &'a [Entry],
+    /// Of the route in question.
+    conditions: &'a [Condition],
+    /// The routes at the same place that are asked before it.
+    before: &'a [(u32, &'a Entry)],
     by: BTreeSet<u32>,
 }
 
 impl Cover<'_> {
-    fn covers_rest_of(&mut self, node: &DraftNode, methods: &[Method]) -> bool {
-        if methods.is_empty() {
-            return self.covers_prefix(node, None);
-        }
-        methods.iter().all(|method| self.covers_prefix(node, Some(method)))
+    /// Whether all that the route takes goes elsewhere; `below` is the node of a prefix.
+    fn covers(&mut self, below: Option<&DraftNode>, methods: &[Method]) -> bool {
+        let mut covers = |method| self.is_behind(method) || below.is_some_and(|node| self.covers_prefix(node, method));
+        if methods.is_empty() { covers(None) } else { methods.iter().all(|method| covers(Some(method))) }
+    }
+
+    /// Whether a route at the same place takes all of it first.
+    fn is_behind(&mut self, method: Option<&Method>) -> bool {
+        let found = self.before.iter().find(|(_, entry)| self.takes_all(entry, method)).map(|&(route, _)| route);
+        self.by.extend(found);
+        found.is_some()
     }
 
     /// Whether all that the prefix at `node` matches goes elsewhere.
@@ -108,17 +127,23 @@ impl Cover<'_> {
             })
     }
 
-    /// Whether a route at the place takes the method; without one, any method.
+    /// Whether a route at the place takes all of the method's; without one, of any method's.
     fn serves(&mut self, place: Option<Id>, method: Option<&Method>) -> bool {
         let routes = self.draft.place(place).map_or(&[][..], |place| &place.routes);
-        let takes = |route: &&u32| {
-            self.entries.get(**route as usize).is_some_and(|entry| match method {
-                Some(method) => entry.methods.is_empty() || entry.methods.contains(method),
-                None => entry.methods.is_empty(),
-            })
-        };
+        let takes =
+            |route: &&u32| self.entries.get(**route as usize).is_some_and(|entry| self.takes_all(entry, method));
         let found = routes.iter().find(takes).copied();
         self.by.extend(found);
         found.is_some()
+    }
+
+    /// Whether a route takes, as far as methods and conditions go, whatever the one in question does.
+    fn takes_all(&self, entry: &Entry, method: Option<&Method>) -> bool {
+        let by_method = match method {
+            Some(method) => entry.takes(method),
+            None => entry.methods.is_empty(),
+        };
+        let is_implied = |wanted: &Condition| self.conditions.iter().any(|condition| condition.implies(wanted));
+        by_method && entry.conditions.iter().all(is_implied)
     }
 }

@@ -262,7 +262,7 @@ fn a_route_that_others_cover_is_reported() {
 fn what_is_found_tells_pattern_parameters_and_path() {
     let routes = table(&[("order", "* * /users/{user}/orders/{order}/*"), ("api", "* * /api/*"), ("plain", "* * /x")]);
     let path = normalise("/users/7//orders/%41b/c/d").unwrap();
-    let Lookup::Found(found) = routes.find(None, &Method::GET, &path) else { panic!("not found") };
+    let Lookup::Found(found) = routes.find(None, &Method::GET, &path, &()) else { panic!("not found") };
     assert_eq!(found.index(), RouteIndex(0));
     assert_eq!(found.name().as_str(), "order");
     assert_eq!(found.pattern().as_str(), "/users/{user}/orders/{order}/*");
@@ -278,7 +278,7 @@ fn the_path_of_a_match_is_borrowed_from_the_request() {
     let routes = table(&[("all", "* * /* keep")]);
     for raw in ["/a/b", "/a%2Fb", "//a"] {
         let path = normalise(raw).unwrap();
-        let Lookup::Found(found) = routes.find(Some("a.com"), &Method::GET, &path) else { panic!("{raw} not found") };
+        let Lookup::Found(found) = routes.find(Some("a.com"), &Method::GET, &path, &()) else { panic!("{raw} not found") };
         assert!(matches!(found.path, Cow::Borrowed(_)), "{raw}");
         assert!(std::ptr::eq(found.path(), path.as_str()));
     }
@@ -297,7 +297,7 @@ fn stripping_removes_the_literal_prefix_and_leaves_a_path() {
         ("/", "/", "/"),
     ] {
         let path = normalise(raw).unwrap();
-        let Lookup::Found(found) = routes.find(None, &Method::GET, &path) else { panic!("{raw} not found") };
+        let Lookup::Found(found) = routes.find(None, &Method::GET, &path, &()) else { panic!("{raw} not found") };
         assert_eq!((found.forward_path(false), found.forward_path(true)), (kept, stripped));
     }
 }

@@ -9,7 +9,7 @@ fn each_setting_means_what_it_says() {
     let routes = table(&[("reject", "* * /r/*"), ("decode", "* * /d/* decode"), ("keep", "* * /k/{id} keep")]);
     let forwarded = |raw: &str| {
         let path = normalise(raw).unwrap();
-        match routes.find(None, &Method::GET, &path) {
+        match routes.find(None, &Method::GET, &path, &()) {
             Lookup::Found(found) => found.forward_path(false).to_owned(),
             Lookup::EncodedSlash => "400".to_owned(),
             Lookup::NotFound | Lookup::MethodNotAllowed(_) => "404".to_owned(),
@@ -108,11 +108,11 @@ proptest! {
     ) {
         let raw = format!("/a{raw}");
         let Ok(path) = normalise(&raw) else { return Ok(()) };
-        let Lookup::Found(found) = routes.find(None, &Method::GET, &path) else { return Ok(()) };
+        let Lookup::Found(found) = routes.find(None, &Method::GET, &path, &()) else { return Ok(()) };
         let forwarded = normalise(found.path()).unwrap();
         prop_assert!(forwarded.is_borrowed());
         prop_assert!(found.pattern().matches(found.path()));
-        let Lookup::Found(again) = routes.find(None, &Method::GET, &forwarded) else {
+        let Lookup::Found(again) = routes.find(None, &Method::GET, &forwarded, &()) else {
             return Err(TestCaseError::fail("the forwarded path finds nothing"));
         };
         prop_assert_eq!(again.index(), found.index());

@@ -90,5 +90,5 @@ fn a_table_that_would_be_too_large_refuses_the_route_and_stays_usable() {
     assert_eq!(small, Ok(RouteIndex(u32::try_from(inserted).unwrap())));
     let table = builder.build().unwrap();
     assert_eq!(table.len(), inserted + 1);
-    assert!(matches!(table.find(None, &Method::GET, &normalise("/x").unwrap()), Lookup::Found(_)));
+    assert!(matches!(table.find(None, &Method::GET, &normalise("/x").unwrap(), &()), Lookup::Found(_)));
 }
