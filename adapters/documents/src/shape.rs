@@ -40,6 +40,8 @@ pub(crate) enum Need {
     Optional,
     /// It may be missing or `null`; both mean "none".
     Nullable,
+    /// The same if one of these is there.
+    Unless(&'static [&'static str]),
 }
 
 /// How unknown fields are treated.
@@ -90,6 +92,12 @@ pub(crate) fn check_object_except(
         match (object.get(field.name), field.need) {
             (None, Need::Required) => {
                 faults.note_at(&[field.name], Broken::new("required", "is required"));
+            }
+            (None | Some(Value::Null), Need::Unless(others)) => {
+                if others.iter().all(|other| object.get(*other).is_none_or(Value::is_null)) {
+                    let rule = format!("is required, or {}", others.join(", or "));
+                    faults.note_at(&[field.name], Broken::new("required", rule));
+                }
             }
             (None, Need::Optional | Need::Nullable) | (Some(Value::Null), Need::Nullable) => {}
             (Some(value), _) => {

@@ -81,6 +81,24 @@ mod tests {
         ]
     }
 
+    /// What a route does besides forwarding to one service, and wants besides host, path and method.
+    fn other_routes() -> [(&'static str, ConfigObject); 2] {
+        let split = json!({
+            "name": "canary", "split": {"on": "header:x-user", "services": [
+                {"service": "users", "weight": 95}, {"service": "users-v2", "weight": 5}]},
+            "preserveHost": true, "rewrite": {"path": "/v2/{id}"}, "timeoutMs": 500, "totalTimeoutMs": 5000,
+            "match": {"path": "/users/{id}", "pathRegex": "/users/[0-9]+", "priority": 2,
+                "headers": [{"name": "x-canary", "value": "yes"}, {"name": "x-tag", "regex": "[a-z]+"}],
+                "query": [{"name": "beta"}]},
+        });
+        let redirect = json!({
+            "name": "moved", "match": {"path": "/old/*"}, "redirect": {"status": 308, "scheme": "https",
+                "host": "www.example.com", "port": 8443, "path": "/new/*", "dropQuery": true},
+        });
+        [("split", split), ("redirect", redirect)]
+            .map(|(suffix, body)| (suffix, parse_object(ObjectKind::Route, ID, &body).unwrap()))
+    }
+
     fn least() -> Vec<ConfigObject> {
         let service = json!({"name": "a", "targets": [{"url": "http://a.example"}]});
         let route = json!({"name": "b", "match": {"path": "/"}, "service": "a"});
@@ -97,13 +115,12 @@ mod tests {
 
     #[test]
     fn stored_bytes_are_those_of_the_golden_files_and_read_back() {
-        for (suffix, objects) in [("full", full()), ("least", least())] {
-            for object in objects {
-                let bytes = JsonObjectCodec.encode(&object);
-                let name = format!("stored_v1_{}_{suffix}.json", object.kind());
-                assert_eq!(bytes, golden(&name, &bytes), "{name}");
-                assert_eq!(JsonObjectCodec.decode(object.kind(), ID, &bytes).unwrap(), object);
-            }
+        let all = full().into_iter().map(|object| ("full", object));
+        for (suffix, object) in all.chain(least().into_iter().map(|object| ("least", object))).chain(other_routes()) {
+            let bytes = JsonObjectCodec.encode(&object);
+            let name = format!("stored_v1_{}_{suffix}.json", object.kind());
+            assert_eq!(bytes, golden(&name, &bytes), "{name}");
+            assert_eq!(JsonObjectCodec.decode(object.kind(), ID, &bytes).unwrap(), object);
         }
     }
 
@@ -139,8 +156,8 @@ mod tests {
         }
 
         #[test]
-        fn changed_bodies_are_refused_or_read_and_written_alike(at in any::<usize>(), byte in any::<u8>(), how in any::<u8>(), which in 0_usize..4) {
-            let object = full().remove(which);
+        fn changed_bodies_are_refused_or_read_and_written_alike(at in any::<usize>(), byte in any::<u8>(), how in any::<u8>(), which in 0_usize..6) {
+            let object = full().into_iter().chain(other_routes().map(|(_, object)| object)).nth(which).unwrap();
             let changed = mutate(&JsonObjectCodec.encode(&object), at, byte, how);
             if let Ok(read) = JsonObjectCodec.decode(object.kind(), ID, &changed) {
                 let again = JsonObjectCodec.decode(object.kind(), ID, &JsonObjectCodec.encode(&read)).unwrap();

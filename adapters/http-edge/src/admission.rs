@@ -3,20 +3,25 @@
 //! Always: synchronous; complete before a byte goes upstream, but for a count that others make (`counting`); nothing that a
 //! client sent is believed that was not proven here. Not here: matching and rules themselves (`novagate_routing`, `novagate_policies`), the exchange.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 use novagate_framing::{HeadInfo, TargetForm};
 use novagate_kernel::{ConsumerId, ErrorCode, Timestamp};
 use novagate_policies::{
-    Affinity, Bucket, CompiledRoute, CompiledService, Credential, Facts, Grounds, Identity, Presented, ServiceIndex,
-    TokenFacts, TokenFault, Verdict,
+    Affinity, Bucket, CompiledAction, CompiledForward, CompiledRoute, Credential, Facts, Grounds, Identity, Presented,
+    ServiceIndex, TokenFacts, TokenFault, Verdict,
 };
 use novagate_ports_edge::LiveConfig;
 use novagate_records::{MethodLabel, NO_INDEX};
-use novagate_routing::{HashOn, LoadBalancing, Lookup, normalise_bytes, without_port};
+use novagate_routing::{
+    ForwardHost, ForwardPath, Found, HashOn, LoadBalancing, Lookup, Redirect, RedirectStatus, RequestOrigin,
+    RequestView, Scheme, normalise_bytes, without_port,
+};
 
 use crate::counting::{Counters, Uncounted, tell};
 use crate::generation::Generation;
@@ -41,7 +46,18 @@ pub(crate) struct Request {
     pub(crate) generation: Option<Rc<Generation>>,
     /// Index of its route, or [`NO_INDEX`].
     pub(crate) route: u32,
+    /// Index of the service it goes to, or [`NO_INDEX`].
+    pub(crate) service: u32,
     pub(crate) consumer: Option<ConsumerId>,
+}
+
+/// What becomes of a request that was admitted.
+#[derive(Debug)]
+pub(crate) enum Admitted {
+    /// It goes to a service.
+    Forward(Passage),
+    /// The client is told to go elsewhere; the draft of the head has the place.
+    Redirect(RedirectStatus),
 }
 
 /// Where a request goes.
@@ -51,8 +67,12 @@ pub(crate) struct Passage {
     pub(crate) candidate: usize,
     /// What it has in common with the requests that go to the same target.
     pub(crate) affinity: Option<Affinity>,
-    /// Where the target's authority stands in the head that was written.
-    pub(crate) authority: Range<usize>,
+    /// Where the target's authority stands in the head that was written; `None`: the head names another host.
+    pub(crate) authority: Option<Range<usize>>,
+    /// Until the response head, as route or service say.
+    pub(crate) timeout: Option<Duration>,
+    /// For the whole exchange.
+    pub(crate) total_timeout: Option<Duration>,
     /// It offers to go on as a WebSocket: what that would rest on.
     pub(crate) websocket: Option<Box<Grounds>>,
 }
@@ -60,7 +80,7 @@ pub(crate) struct Passage {
 /// Room of a connection that the decision writes into.
 #[derive(Debug, Default)]
 pub(crate) struct Drafts {
-    /// The head for the upstream.
+    /// The head for the upstream, or the `Location` for the client.
     pub(crate) head: Vec<u8>,
     /// Lines for the response, whoever gives it.
     pub(crate) extra: Vec<u8>,
@@ -77,6 +97,32 @@ struct Admission<'a> {
     fields: Fields<'a>,
 }
 
+/// What of a request is forwarded or told again.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    method: &'a [u8],
+    host: &'a [u8],
+    query: &'a [u8],
+    presented: Presented<'a>,
+    identity: Identity<'a>,
+}
+
+/// What conditions of routes are asked of.
+struct View<'a> {
+    fields: Fields<'a>,
+    query: &'a [u8],
+}
+
+impl RequestView for View<'_> {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.fields.named(name.as_bytes()).next()
+    }
+
+    fn query(&self) -> &[u8] {
+        self.query
+    }
+}
+
 /// Decides about a valid head.
 pub(crate) fn decide(
     worker: &Worker,
@@ -84,7 +130,7 @@ pub(crate) fn decide(
     head: &[u8],
     info: &HeadInfo,
     drafts: &mut Drafts,
-) -> (Request, Result<Passage, Refusal>) {
+) -> (Request, Result<Admitted, Refusal>) {
     drafts.extra.clear();
     drafts.uncounted = None;
     let mut list = worker.fields.borrow_mut();
@@ -97,6 +143,7 @@ pub(crate) fn decide(
         method: label(info.method.of(head)),
         generation: worker.generation(),
         route: NO_INDEX,
+        service: NO_INDEX,
         consumer: None,
     };
     let Some(generation) = request.generation.clone() else {
@@ -121,7 +168,7 @@ fn label(method: &[u8]) -> MethodLabel {
 }
 
 impl Admission<'_> {
-    fn decide(&self, generation: &Generation, request: &mut Request, drafts: &mut Drafts) -> Result<Passage, Refusal> {
+    fn decide(&self, generation: &Generation, request: &mut Request, drafts: &mut Drafts) -> Result<Admitted, Refusal> {
         let config = &*generation.live.compiled;
         let host = self.info.host.map(|host| host.of(self.head)).unwrap_or_default();
         let (raw_path, query) = self.target()?;
@@ -129,7 +176,8 @@ impl Admission<'_> {
         let method = self.info.method.of(self.head);
         let wanted = Method::from_bytes(method).map_err(|_fault| Refusal::of(ErrorCode::BadRequest))?;
         let authority = std::str::from_utf8(host).ok().filter(|host| !host.is_empty());
-        let found = match config.table().find(authority.map(without_port), &wanted, &path) {
+        let view = View { fields: self.fields, query };
+        let found = match config.table().find(authority.map(without_port), &wanted, &path, &view) {
             Lookup::Found(found) => found,
             Lookup::MethodNotAllowed(allowed) => {
                 push_line(&mut drafts.extra, b"allow", allowed.to_string().as_bytes());
@@ -140,29 +188,71 @@ impl Admission<'_> {
         };
         let route = &**found.value();
         request.route = route.index;
+        request.service = route.action.first_service().map_or(NO_INDEX, ServiceIndex::get);
 
         let presented = self.presented(route);
         let facts = self.token_facts(presented, request.at);
         let identity = identify(&generation.live, route, presented, facts.as_ref(), request)?;
         self.count(route, &identity, request.at, drafts)?;
+        match &route.action {
+            CompiledAction::Redirect(redirect) => {
+                self.redirect(redirect, found.path(), (host, query), &mut drafts.head);
+                Ok(Admitted::Redirect(redirect.status))
+            }
+            CompiledAction::Forward(forward) => {
+                let asked = Asked { method, host, query, presented, identity };
+                self.forward(forward, &found, asked, generation, request, drafts).map(Admitted::Forward)
+            }
+        }
+    }
 
-        let (service, upstream) = generation.service(route.service).ok_or(Refusal::of(ErrorCode::Internal))?;
+    /// Chooses service and target and writes the head for it.
+    fn forward(
+        &self,
+        action: &CompiledForward,
+        found: &Found<'_, '_, Arc<CompiledRoute>>,
+        asked: Asked<'_>,
+        generation: &Generation,
+        request: &mut Request,
+        drafts: &mut Drafts,
+    ) -> Result<Passage, Refusal> {
+        let (route, identity) = (&**found.value(), asked.identity);
+        let index = action.service(|on| self.affinity_or_address(on, &identity));
+        request.service = index.get();
+        let (service, upstream) = generation.service(index).ok_or(Refusal::of(ErrorCode::Internal))?;
         let board = &self.worker.shared.board;
-        let affinity = self.affinity(service, &identity);
+        let affinity = match &service.load_balancing {
+            LoadBalancing::ConsistentHash(on) => self.affinity(on, &identity),
+            LoadBalancing::RoundRobin | LoadBalancing::LeastConnections | LoadBalancing::Latency => None,
+        };
         let candidate = upstream.pick(service, affinity, || board.now_ms(), None);
         let (candidate, target) = candidate
             .and_then(|at| Some((at, upstream.targets.get(at)?)))
             .ok_or(Refusal::of(ErrorCode::NoHealthyTargets))?;
+        let rewritten;
+        let path = match &action.path {
+            ForwardPath::Matched => found.path(),
+            ForwardPath::Stripped => found.stripped_path(),
+            ForwardPath::Rewritten(template) => {
+                rewritten = found.rewritten_path(template);
+                &rewritten
+            }
+        };
+        let own_host = match &action.host {
+            ForwardHost::Target => None,
+            ForwardHost::Client => Some(asked.host).filter(|host| !host.is_empty()),
+            ForwardHost::Fixed(host) => Some(host.as_bytes()),
+        };
         let reads = route.auth.reads_credentials();
         let offers_websocket = self.info.upgrade && websocket::is_offered(self.head, self.info, self.fields);
         let forward = Forward {
-            method,
-            path: found.forward_path(route.strip_prefix).as_bytes(),
-            query,
+            method: asked.method,
+            path: path.as_bytes(),
+            query: asked.query,
             fields: self.fields,
             body: self.info.body,
-            authority: &target.target.authority,
-            host,
+            authority: own_host.unwrap_or(&target.target.authority),
+            host: asked.host,
             peer: &self.peer.text,
             peer_is_trusted: self.peer.is_trusted,
             is_secure: self.peer.is_secure,
@@ -171,19 +261,52 @@ impl Admission<'_> {
             keys: if reads { KeyFields::Ours } else { KeyFields::OnlyRecognised },
             offers_websocket,
         };
-        let authority = forward.write(&mut drafts.head);
-        let grounds = || Box::new(Grounds::new(route.id, request.consumer, presented));
-        let websocket = offers_websocket.then(grounds);
-        Ok(Passage { service: route.service, candidate, affinity, authority, websocket })
+        let written = forward.write(&mut drafts.head);
+        let grounds = || Box::new(Grounds::new(route.id, request.consumer, asked.presented));
+        Ok(Passage {
+            service: index,
+            candidate,
+            affinity,
+            authority: own_host.is_none().then_some(written),
+            timeout: action.timeout.or(service.timeout),
+            total_timeout: action.total_timeout.or(service.total_timeout),
+            websocket: offers_websocket.then(grounds),
+        })
     }
 
-    fn affinity(&self, service: &CompiledService, identity: &Identity<'_>) -> Option<Affinity> {
-        let LoadBalancing::ConsistentHash(hash_on) = &service.load_balancing else { return None };
-        match hash_on {
+    /// Writes the line that tells the client where to go.
+    fn redirect(&self, redirect: &Redirect, path: &str, (host, query): (&[u8], &[u8]), out: &mut Vec<u8>) {
+        // Both are visible ASCII, or the framing would have refused them.
+        let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+        let told = self.fields.single(FieldName::ForwardedProto).filter(|_| self.peer.is_trusted);
+        let is_secure = match told {
+            Some(scheme) => scheme.eq_ignore_ascii_case(b"https"),
+            None => self.peer.is_secure,
+        };
+        let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
+        out.clear();
+        out.extend_from_slice(b"location: ");
+        let origin = RequestOrigin { scheme, host: text(host) };
+        redirect.write(origin, path, text(query), &mut |part| out.extend_from_slice(part.as_bytes()));
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn affinity(&self, on: &HashOn, identity: &Identity<'_>) -> Option<Affinity> {
+        match on {
             HashOn::Consumer => identity.consumer().map(|consumer| Affinity::of(consumer.id.as_uuid().as_bytes())),
             HashOn::Header(name) => self.fields.named(name.as_bytes()).next().map(Affinity::of),
             HashOn::Cookie(name) => self.fields.cookie(name.as_bytes()).map(Affinity::of),
         }
+    }
+
+    /// What has nothing in common with other requests has its client's address.
+    fn affinity_or_address(&self, on: &HashOn, identity: &Identity<'_>) -> Affinity {
+        self.affinity(on, identity).unwrap_or_else(|| {
+            match self.peer.client_ip(self.fields, &self.worker.shared.settings.trusted_proxies) {
+                IpAddr::V4(address) => Affinity::of(&address.octets()),
+                IpAddr::V6(address) => Affinity::of(&address.octets()),
+            }
+        })
     }
 
     /// Path and query. `OPTIONS *` asks about no resource in particular, so it has no route.

@@ -19,7 +19,7 @@ use novagate_kernel::ErrorCode;
 use tokio::net::TcpStream;
 
 use self::switched::Switched;
-use crate::admission::{Drafts, decide};
+use crate::admission::{Admitted, Drafts, decide};
 use crate::client::Client;
 use crate::deadlines::Deadline;
 use crate::observe::cells::add;
@@ -215,13 +215,17 @@ impl Connection {
         };
         self.client.input.consume(info.len);
         match decided {
-            Ok((request, Ok(passage))) => match self.drafts.uncounted.take() {
-                None => self.proxy(request, passage, &manners).await,
-                Some(uncounted) => match uncounted.count(&self.worker, &mut self.drafts.extra).await {
-                    Ok(()) => self.proxy(request, passage, &manners).await,
-                    Err(refusal) => self.refuse(&request, refusal, &manners).await,
-                },
-            },
+            Ok((request, Ok(admitted))) => {
+                if let Some(uncounted) = self.drafts.uncounted.take()
+                    && let Err(refusal) = uncounted.count(&self.worker, &mut self.drafts.extra).await
+                {
+                    return self.refuse(&request, refusal, &manners).await;
+                }
+                match admitted {
+                    Admitted::Forward(passage) => self.proxy(request, passage, &manners).await,
+                    Admitted::Redirect(status) => self.redirect(&request, status, &manners).await,
+                }
+            }
             Ok((request, Err(refusal))) => self.refuse(&request, refusal, &manners).await,
             Err(_panic) => {
                 add(&self.worker.cells.panics, 1);

@@ -1,9 +1,11 @@
-//! Answers that the gateway gives itself: `{"error": CODE, "message": text, "requestId": id}`.
+//! Answers that the gateway gives itself: `{"error": CODE, "message": text, "requestId": id}`, and redirections.
 //!
-//! Always: texts are fixed, so that an answer never repeats what a request carried.
+//! Always: texts are fixed, so that a refusal never repeats what a request carried. Not here: where a redirection leads
+//! (`admission`).
 
 use novagate_framing::Violation;
 use novagate_kernel::ErrorCode;
+use novagate_routing::RedirectStatus;
 
 use crate::wire::grammar::push_number;
 use crate::wire::response::push_line;
@@ -15,12 +17,20 @@ pub(crate) struct Refusal {
     pub(crate) message: &'static str,
 }
 
-/// How a refusal is sent.
+/// A response that no upstream gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Refusal(Refusal),
+    /// With its `Location` among the lines of its [`Manner`].
+    Redirect(RedirectStatus),
+}
+
+/// How an answer is sent.
 #[derive(Debug)]
 pub(crate) struct Manner<'a> {
     pub(crate) request_id: &'a [u8],
     pub(crate) date: &'a [u8],
-    /// Lines that belong to the answer: `Allow`, `Retry-After`, ...
+    /// Lines that belong to the answer: `Allow`, `Retry-After`, `Location`, ...
     pub(crate) extra: &'a [u8],
     /// The request was HEAD.
     pub(crate) without_body: bool,
@@ -40,28 +50,54 @@ impl Refusal {
         Self { code: violation.code(), message: violation.reason() }
     }
 
-    /// Writes the whole response.
-    pub(crate) fn write(self, out: &mut Vec<u8>, manner: &Manner<'_>) {
-        let (code, request_id) = (self.code.as_str(), manner.request_id);
-        let body = [
+    fn body(self, request_id: &[u8]) -> [&[u8]; 7] {
+        [
             b"{\"error\":\"",
-            code.as_bytes(),
+            self.code.as_str().as_bytes(),
             b"\",\"message\":\"",
             self.message.as_bytes(),
             b"\",\"requestId\":\"",
             request_id,
             b"\"}",
-        ];
+        ]
+    }
+}
+
+impl Answer {
+    pub(crate) const fn status(self) -> u16 {
+        match self {
+            Self::Refusal(refusal) => refusal.code.status(),
+            Self::Redirect(status) => status.code(),
+        }
+    }
+
+    /// What stands in the record; a redirection is no failure.
+    pub(crate) const fn code(self) -> Option<ErrorCode> {
+        match self {
+            Self::Refusal(refusal) => Some(refusal.code),
+            Self::Redirect(_) => None,
+        }
+    }
+
+    /// Writes the whole response. A redirection has no body.
+    pub(crate) fn write(self, out: &mut Vec<u8>, manner: &Manner<'_>) {
+        let body = match self {
+            Self::Refusal(refusal) => refusal.body(manner.request_id),
+            Self::Redirect(_) => [b"".as_slice(); 7],
+        };
         out.extend_from_slice(b"HTTP/1.1 ");
-        push_number(out, u64::from(self.code.status()));
+        push_number(out, u64::from(self.status()));
         out.push(b' ');
-        out.extend_from_slice(reason(self.code.status()).as_bytes());
-        out.extend_from_slice(b"\r\ncontent-type: application/json\r\ncontent-length: ");
+        out.extend_from_slice(reason(self.status()).as_bytes());
+        if self.code().is_some() {
+            out.extend_from_slice(b"\r\ncontent-type: application/json");
+        }
+        out.extend_from_slice(b"\r\ncontent-length: ");
         push_number(out, body.iter().map(|part| part.len() as u64).sum());
         out.extend_from_slice(b"\r\n");
         push_line(out, b"date", manner.date);
-        push_line(out, b"x-request-id", request_id);
-        if self.code.status() == 401 {
+        push_line(out, b"x-request-id", manner.request_id);
+        if self.status() == 401 {
             out.extend_from_slice(b"www-authenticate: Bearer\r\n");
         }
         out.extend_from_slice(manner.extra);
@@ -131,6 +167,11 @@ const fn message(code: ErrorCode) -> &'static str {
 /// The registered phrases (RFC 9110, section 15).
 const fn reason(status: u16) -> &'static str {
     match status {
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -166,7 +207,7 @@ mod tests {
             close: true,
             say_keep_alive: false,
         };
-        Refusal::of(ErrorCode::MethodNotAllowed).write(&mut out, &manner);
+        Answer::Refusal(Refusal::of(ErrorCode::MethodNotAllowed)).write(&mut out, &manner);
         let body = r#"{"error":"METHOD_NOT_ALLOWED","message":"the method is not allowed here","requestId":"ID"}"#;
         let expected = format!(
             "HTTP/1.1 405 Method Not Allowed\r\ncontent-type: application/json\r\ncontent-length: {}\r\ndate: NOW\r\n\

@@ -103,7 +103,7 @@ impl Recorder {
         let mut errors = Vec::new();
         for record in records {
             let route = config.and_then(|config| route_of(config, record));
-            let service = route.map(|route| &route.upstream);
+            let service = config.and_then(|config| config.service_at(record.service));
             self.deps.sink.write(&LoggedRequest {
                 at: record.at,
                 request_id: record.request_id,
@@ -117,10 +117,10 @@ impl Recorder {
                 consumer: record.consumer,
                 code: record.code,
             });
-            let position = route.zip(service).map(|(route, service)| {
-                *positions.entry(record.route).or_insert_with(|| {
+            let position = route.map(|route| {
+                *positions.entry((record.route, record.service)).or_insert_with(|| {
                     let (id, template) = (route.id, Arc::clone(&route.template));
-                    logs.routes.push(RouteLabel { id, template, service: service.name.clone() });
+                    logs.routes.push(RouteLabel { id, template, service: service.map(|service| service.name.clone()) });
                     logs.routes.len() - 1
                 })
             });

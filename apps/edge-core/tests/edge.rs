@@ -284,6 +284,7 @@ fn record(world: &World, table: u32, route: u32, status: u16, code: Option<Error
         consumer: None,
         table,
         route,
+        service: if route == NO_INDEX { NO_INDEX } else { 0 },
         latency_us: 700,
         upstream_us: NO_INDEX,
         status,

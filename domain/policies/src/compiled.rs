@@ -3,6 +3,7 @@
 //! Always: immutable and complete; every reference in it leads to something in it; shared between workers behind an `Arc`
 //! and replaced as a whole. Not here: how it is made from config objects (`compile`).
 
+mod action;
 mod balance;
 mod consumer;
 mod grounds;
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub use self::{
+    action::{CompiledAction, CompiledForward},
     balance::{Affinity, Load},
     consumer::CompiledConsumer,
     grounds::Grounds,
@@ -100,6 +102,11 @@ impl CompiledConfig {
     /// The service with this index.
     pub fn service(&self, index: ServiceIndex) -> Option<&Arc<CompiledService>> {
         self.parts.services.get(index.as_usize())
+    }
+
+    /// The service with the number that stands in records.
+    pub fn service_at(&self, number: u32) -> Option<&Arc<CompiledService>> {
+        self.service(ServiceIndex::new(number))
     }
 
     /// The service with this id.

@@ -53,8 +53,8 @@ pub struct RouteLabel {
     pub id: RouteId,
     /// Its path template.
     pub template: Arc<str>,
-    /// The name of its service.
-    pub service: Name,
+    /// The name of the service it sends requests to; `None`: to none.
+    pub service: Option<Name>,
 }
 
 /// Request logs of one compiled configuration.

@@ -21,6 +21,8 @@ pub struct RequestRecord {
     pub table: u32,
     /// Index of the route in that configuration, or [`NO_INDEX`].
     pub route: u32,
+    /// Index of the service that the route sends it to, or [`NO_INDEX`].
+    pub service: u32,
     /// From the request's head to the last byte of its answer, in microseconds; saturates after 71 minutes.
     pub latency_us: u32,
     /// From the upstream write to the upstream's head, in microseconds; [`NO_INDEX`] when no upstream answered.

@@ -72,7 +72,9 @@ pub enum ConditionError {
     #[error("must be the name of a parameter, decoded, with 1 to {MAX_CONDITION_NAME} bytes")]
     QueryName,
     /// No request could have the value.
-    #[error("must be a value of at most {MAX_CONDITION_VALUE} bytes, without control characters and white space at its ends")]
+    #[error(
+        "must be a value of at most {MAX_CONDITION_VALUE} bytes, without control characters and white space at its ends"
+    )]
     Value,
     /// The expression is empty or has more than [`MAX_EXPRESSION_BYTES`].
     #[error("an expression has 1 to {MAX_EXPRESSION_BYTES} bytes")]
@@ -210,10 +212,8 @@ impl Expression {
 
 fn build(text: &str) -> Result<Regex, ConditionError> {
     let built = RegexBuilder::new(text).unicode(false).size_limit(EXPRESSION_MEMORY).nest_limit(32).build();
-    built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => ConditionError::TooLarge,
-        _ => ConditionError::Syntax,
-    })
+    let is_too_large = |error: &regex::Error| matches!(error, regex::Error::CompiledTooBig(_));
+    built.map_err(|error| if is_too_large(&error) { ConditionError::TooLarge } else { ConditionError::Syntax })
 }
 
 impl PartialEq for Expression {
@@ -242,7 +242,8 @@ fn parameter<'q>(query: &'q [u8], name: &str) -> Option<Cow<'q, [u8]>> {
     query.split(|&octet| octet == b'&').find_map(|pair| {
         let at = pair.iter().position(|&octet| octet == b'=').unwrap_or(pair.len());
         let (key, value) = pair.split_at(at);
-        (decoded(key).as_ref() == name.as_bytes() && !pair.is_empty()).then(|| decoded(value.get(1..).unwrap_or_default()))
+        (decoded(key).as_ref() == name.as_bytes() && !pair.is_empty())
+            .then(|| decoded(value.get(1..).unwrap_or_default()))
     })
 }
 

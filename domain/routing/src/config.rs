@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use novagate_kernel::{Name, RouteId, ServiceId};
 
-use crate::{Condition, HostPattern, LoadBalancing, PathPattern};
+use crate::{Condition, HostPattern, LoadBalancing, PathPattern, RouteAction};
 
 /// Something that answers requests: one or more targets behind one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct HealthCheck {
     pub interval: Duration,
 }
 
-/// The routing half of a route: which requests it takes and where they go.
+/// The routing half of a route: which requests it takes and what becomes of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Its id; kept when it is renamed.
@@ -67,10 +67,8 @@ pub struct Route {
     pub name: Name,
     /// Which requests it takes.
     pub matcher: RouteMatch,
-    /// The name of its service.
-    pub service: Name,
-    /// Whether the literal prefix of a `/a/*` path is removed before forwarding.
-    pub strip_prefix: bool,
+    /// What becomes of them.
+    pub action: RouteAction,
     /// What `%2F` in a path means here.
     pub encoded_slashes: EncodedSlashes,
 }

@@ -4,6 +4,7 @@
 //! that finds its route allocates nothing. Not here: who may use a route and how often (`policies`), the text the objects
 //! come from (`adapters/documents`).
 
+mod action;
 mod balance;
 mod condition;
 mod config;
@@ -14,12 +15,17 @@ mod octets;
 mod pattern;
 mod table;
 mod target;
+mod template;
 
 pub use self::{
+    action::{
+        Forward, ForwardHost, ForwardPath, ForwardTo, MAX_SPLIT, Redirect, RedirectStatus, RequestOrigin, RouteAction,
+        Scheme, Split, WeightedService,
+    },
     balance::{HashOn, HashOnError, LoadBalancing},
     condition::{
-        Condition, ConditionError, ConditionOn, Expression, MAX_CONDITION_NAME, MAX_CONDITION_VALUE, MAX_EXPRESSION_BYTES,
-        RequestView, ValueTest,
+        Condition, ConditionError, ConditionOn, Expression, MAX_CONDITION_NAME, MAX_CONDITION_VALUE,
+        MAX_EXPRESSION_BYTES, RequestView, ValueTest,
     },
     config::{EncodedSlashes, HealthCheck, Route, RouteMatch, Service, Target, TargetUrl},
     host::{HostPattern, HostPatternError, without_port},
@@ -27,8 +33,9 @@ pub use self::{
     normal::{NormalPath, PathError, normalise, normalise_bytes},
     pattern::{MAX_PARAMETER_BYTES, MAX_PATTERN_BYTES, MAX_PATTERN_SEGMENTS, PathPattern, PathPatternError, Segment},
     table::{
-        AllowedMethods, Conflict, Found, Lookup,  MAX_CONFLICTS, MAX_RANKED, MAX_TABLE_BYTES, RouteIndex, RouteTable,
+        AllowedMethods, Conflict, Found, Lookup, MAX_CONFLICTS, MAX_RANKED, MAX_TABLE_BYTES, RouteIndex, RouteTable,
         RouteTableBuilder, TableFull, TableWarning,
     },
     target::TargetUrlError,
+    template::{PathTemplate, TemplateError},
 };

@@ -35,7 +35,7 @@ use novagate_kernel::Name;
 use self::rank::Rank;
 use self::records::{CONDITIONAL, Claim, Place};
 use self::trie::Trie;
-use crate::{Condition, EncodedSlashes, NormalPath, PathPattern, RequestView, Segment};
+use crate::{Condition, EncodedSlashes, NormalPath, PathPattern, PathTemplate, RequestView, Segment};
 
 pub use self::{
     builder::RouteTableBuilder,
@@ -210,7 +210,7 @@ impl<T> RouteTable<T> {
             if let Some(route) = self.taker(place, wanted, bit, path) {
                 return ControlFlow::Break(route);
             }
-            if place.claims().any(|claim| self.holds(&claim, wanted, path)) {
+            if place.claims().any(|claim| self.holds(claim, wanted, path)) {
                 reading = Reading::OtherMethods;
             }
             ControlFlow::Continue(())
@@ -236,12 +236,12 @@ impl<T> RouteTable<T> {
             0 => self.entries.get(claim.route as usize).is_some_and(|entry| entry.takes(wanted.method)),
             _ => claim.standard & bit != 0,
         };
-        let found = place.claims().find(|claim| lists(claim) && self.holds(claim, wanted, path));
+        let found = place.claims().find(|claim| lists(claim) && self.holds(*claim, wanted, path));
         found.map(|claim| claim.route).or(place.any_method).map(RouteIndex)
     }
 
     /// Whether the request meets the conditions of the route.
-    fn holds(&self, claim: &Claim, wanted: &Wanted<'_, impl RequestView>, path: &str) -> bool {
+    fn holds(&self, claim: Claim, wanted: &Wanted<'_, impl RequestView>, path: &str) -> bool {
         claim.standard & CONDITIONAL == 0
             || self.entries.get(claim.route as usize).is_some_and(|entry| entry.holds(path, wanted.view))
     }
@@ -250,7 +250,7 @@ impl<T> RouteTable<T> {
     fn allowed(&self, wanted: &Wanted<'_, impl RequestView>, path: &str) -> AllowedMethods {
         let mut methods = Vec::new();
         let _: ControlFlow<()> = self.trie.walk(wanted.host, path, &mut |place| {
-            let holding = place.claims().filter(|claim| self.holds(claim, wanted, path));
+            let holding = place.claims().filter(|claim| self.holds(*claim, wanted, path));
             for entry in holding.filter_map(|claim| self.entries.get(claim.route as usize)) {
                 methods.extend_from_slice(&entry.methods);
             }
@@ -317,20 +317,25 @@ impl<'t, T> Found<'t, '_, T> {
         &self.entry.pattern
     }
 
-    /// The path that matched: what is forwarded when no prefix is stripped.
+    /// The path that matched: what is forwarded unless the route says otherwise.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The path to forward. With `strip_prefix`, the literal segments in front of a `/a/*` pattern are removed: `/a/b`
-    /// becomes `/b`, `/a` and `/a/` become `/`; of `/a/{id}/*` it is `/a` that goes. Other patterns have no prefix, and their
-    /// paths stay.
-    pub fn forward_path(&self, strip_prefix: bool) -> &str {
-        let cut = if strip_prefix { self.entry.prefix_len } else { 0 };
-        match self.path.get(cut..) {
+    /// The path without the literal segments in front of a `/a/*` pattern: `/a/b` becomes `/b`, `/a` and `/a/` become `/`; of
+    /// `/a/{id}/*` it is `/a` that goes. Other patterns have no prefix, and their paths stay.
+    pub fn stripped_path(&self) -> &str {
+        match self.path.get(self.entry.prefix_len..) {
             Some("") | None => "/",
             Some(rest) => rest,
         }
+    }
+
+    /// The path that a template makes of it; `template` was read for the pattern that matched.
+    pub fn rewritten_path(&self, template: &PathTemplate) -> String {
+        let mut out = String::with_capacity(self.path.len() + template.as_str().len());
+        template.write(&self.path, &mut |text| out.push_str(text));
+        out
     }
 
     /// The parameters of the pattern with what the path has in their place, still percent-encoded.

@@ -14,8 +14,9 @@ use novagate_policies::{
 };
 use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
-    EncodedSlashes, HashOn, HealthCheck, HostPattern, LoadBalancing, PathPattern, Route, RouteMatch, Service, Target,
-    TargetUrl,
+    Condition, ConditionOn, EncodedSlashes, Expression, Forward, ForwardHost, ForwardPath, ForwardTo, HashOn,
+    HealthCheck, HostPattern, LoadBalancing, PathPattern, PathTemplate, Redirect, RedirectStatus, Route, RouteAction,
+    RouteMatch, Scheme, Service, Split, Target, TargetUrl, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -117,7 +118,63 @@ impl Maker {
             hosts: hosts.collect(),
             methods: methods.into_iter().filter(|_| self.below(3) == 0).collect(),
             path: PathPattern::parse(self.0.entropy().pick::<&str>(&paths)).unwrap(),
+            conditions: self.conditions(),
+            priority: u16::try_from(self.below(3)).unwrap(),
         }
+    }
+
+    fn condition(&self, on: ConditionOn) -> Condition {
+        let test = match self.below(3) {
+            0 => ValueTest::Present,
+            1 => ValueTest::exact("blue").unwrap(),
+            _ => ValueTest::Matches(Expression::parse("[a-z]+|[0-9]{1,3}").unwrap()),
+        };
+        Condition { on, test }
+    }
+
+    fn conditions(&self) -> Vec<Condition> {
+        let path = ValueTest::Matches(Expression::parse("/[a-z0-9/]*").unwrap());
+        let path = self.maybe(|| Condition { on: ConditionOn::Path, test: path });
+        let header = self.maybe(|| self.condition(ConditionOn::header("x-colour").unwrap()));
+        let query = self.maybe(|| self.condition(ConditionOn::query("colour").unwrap()));
+        path.into_iter().chain(header).chain(query).collect()
+    }
+
+    fn template(&self, pattern: &PathPattern) -> PathTemplate {
+        let end = if pattern.is_prefix() { "/*" } else { "" };
+        PathTemplate::parse(&format!("/v2/{}{end}", self.below(9)), pattern).unwrap()
+    }
+
+    fn action(&self, pattern: &PathPattern) -> RouteAction {
+        if self.below(4) == 0 {
+            return RouteAction::Redirect(Redirect {
+                status: *self.0.entropy().pick(&RedirectStatus::ALL),
+                scheme: self.maybe(|| Scheme::Https),
+                host: self.maybe(|| "www.example.com".into()),
+                port: self.maybe(|| 8443),
+                path: self.maybe(|| self.template(pattern)),
+                drop_query: self.below(2) == 0,
+            });
+        }
+        let weighted =
+            || WeightedService { service: self.0.name("svc"), weight: u16::try_from(self.below(1_001)).unwrap() };
+        let split = || Split { on: HashOn::Cookie("sid".into()), services: vec![weighted(), weighted()] };
+        RouteAction::Forward(Forward {
+            to: if self.below(2) == 0 { ForwardTo::Split(split()) } else { ForwardTo::Service(self.0.name("svc")) },
+            path: match self.below(3) {
+                // Only what ends in `/*` has a prefix that can be removed.
+                0 if pattern.is_prefix() => ForwardPath::Stripped,
+                1 => ForwardPath::Rewritten(self.template(pattern)),
+                _ => ForwardPath::Matched,
+            },
+            host: match self.below(3) {
+                0 => ForwardHost::Client,
+                1 => ForwardHost::Fixed("users.internal:8080".into()),
+                _ => ForwardHost::Target,
+            },
+            timeout: self.maybe(|| self.millis(1, 3_600_000)),
+            total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
+        })
     }
 
     fn route(&self) -> RouteConfig {
@@ -127,10 +184,8 @@ impl Maker {
         let route = Route {
             id: self.0.route(),
             name: self.0.name("route"),
-            // Only what ends in `/*` has a prefix that can be removed.
-            strip_prefix: matcher.path.as_str().ends_with("/*") && self.below(2) == 0,
+            action: self.action(&matcher.path),
             matcher,
-            service: self.0.name("svc"),
             encoded_slashes: *self.0.entropy().pick(&slashes),
         };
         let accept_jwt = self.below(2) == 0;

@@ -6,6 +6,8 @@ use novagate_policies::ConfigObject;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::route_body::{MatchBody, RedirectBody, RewriteBody, SplitBody, is_false};
+
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -86,12 +88,33 @@ pub struct RouteBody {
     pub name: String,
     /// Which requests it takes.
     pub r#match: MatchBody,
-    /// The name of its service.
+    /// The name of its service; a route has this, or `split`, or `redirect`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "users")]
-    pub service: String,
+    pub service: Option<String>,
+    /// Several services, each with a share of the requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitBody>,
+    /// Where clients are told to go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<RedirectBody>,
     /// Whether the literal prefix of a `/a/*` path is removed before forwarding.
     #[serde(default)]
     pub strip_prefix: bool,
+    /// Whether the service is told the client's `Host` in place of its target's.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub preserve_host: bool,
+    /// Another path or `Host` for the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<RewriteBody>,
+    /// In place of the service's `timeoutMs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 3_600_000)]
+    pub timeout_ms: Option<u64>,
+    /// In place of the service's `totalTimeoutMs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 86_400_000)]
+    pub total_timeout_ms: Option<u64>,
     /// What `%2F` in a request path means.
     #[serde(default)]
     pub encoded_slashes: SlashesWord,
@@ -105,22 +128,6 @@ pub struct RouteBody {
     #[serde(default)]
     #[schema(max_items = 0)]
     pub policies: Vec<NoPolicy>,
-}
-
-/// Which requests a route takes; all that is given must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct MatchBody {
-    /// Hosts, exact or with a leading `*.`; empty: any.
-    #[serde(default)]
-    #[schema(max_items = 64)]
-    pub hosts: Vec<String>,
-    /// Methods in upper case; empty: any.
-    #[serde(default)]
-    #[schema(max_items = 16)]
-    pub methods: Vec<String>,
-    /// Exact `/a`, parameters `/a/{id}`, prefix `/a/*`.
-    #[schema(example = "/users/{id}")]
-    pub path: String,
 }
 
 /// What an encoded slash in a request path means.
@@ -247,7 +254,7 @@ pub struct ConfigDocument {
 #[serde(untagged)]
 pub(crate) enum AnyBody {
     Service(ServiceBody),
-    Route(RouteBody),
+    Route(Box<RouteBody>),
     Consumer(ConsumerBody),
     ConsumerKey(ConsumerKeyBody),
 }
@@ -258,7 +265,7 @@ impl ConfigDocument {
         for object in objects {
             match AnyBody::from(object) {
                 AnyBody::Service(body) => document.services.push(body),
-                AnyBody::Route(body) => document.routes.push(body),
+                AnyBody::Route(body) => document.routes.push(*body),
                 AnyBody::Consumer(body) => document.consumers.push(body),
                 AnyBody::ConsumerKey(_) => {}
             }

@@ -1,24 +1,23 @@
 //! Bodies to config objects and back.
 
+mod route;
+
 use std::fmt::Display;
 use std::time::Duration;
 
 use novagate_access::KeyDigest;
-use novagate_kernel::{ConsumerId, ConsumerKeyId, Name, RouteId, ServiceId};
-use novagate_policies::{
-    AuthRule, ConfigObject, Consumer, ConsumerKeyGrant, LimitBy, RateLimit, RouteConfig, RouteLimit,
-};
+use novagate_kernel::{ConsumerId, ConsumerKeyId, Name, ServiceId};
+use novagate_policies::{ConfigObject, Consumer, ConsumerKeyGrant, RateLimit};
 use novagate_ports_control::inbound::FieldFault;
-use novagate_routing::{
-    EncodedSlashes, HashOn, HealthCheck, HostPattern, LoadBalancing, PathPattern, Route, RouteMatch, Service, Target,
-    TargetUrl,
-};
+use novagate_routing::{HashOn, HealthCheck, LoadBalancing, Service, Target, TargetUrl};
 use uuid::Uuid;
 
+use self::route::route_body;
 use super::body::{
-    AcceptWord, AnyBody, AuthBody, BalancingWord, ConsumerBody, ConsumerKeyBody, HealthCheckBody, LimitByWord,
-    MatchBody, RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
+    AnyBody, BalancingWord, ConsumerBody, ConsumerKeyBody, HealthCheckBody, RateLimitBody, ServiceBody, TargetBody,
 };
+
+pub(super) use self::route::route;
 
 pub(super) fn service(id: Uuid, body: ServiceBody) -> Result<ConfigObject, FieldFault> {
     let target = |(at, target): (usize, TargetBody)| {
@@ -52,36 +51,6 @@ fn load_balancing(word: BalancingWord, hash_on: Option<&str>) -> Result<LoadBala
     }
 }
 
-pub(super) fn route(id: Uuid, body: RouteBody) -> Result<ConfigObject, FieldFault> {
-    let route = Route {
-        id: RouteId::from_uuid(id),
-        name: name_at(&body.name, "/name")?,
-        matcher: matcher(&body.r#match)?,
-        service: name_at(&body.service, "/service")?,
-        strip_prefix: body.strip_prefix,
-        encoded_slashes: match body.encoded_slashes {
-            SlashesWord::Reject => EncodedSlashes::Reject,
-            SlashesWord::Decode => EncodedSlashes::Decode,
-            SlashesWord::Keep => EncodedSlashes::Keep,
-        },
-    };
-    let auth = AuthRule {
-        required: body.auth.required,
-        accept_jwt: body.auth.accept.contains(&AcceptWord::Jwt),
-        accept_key: body.auth.accept.contains(&AcceptWord::Key),
-    };
-    let rate_limit = body.rate_limit.map(|limit| RouteLimit {
-        limit: RateLimit { max: limit.max, window: Duration::from_millis(limit.window_ms) },
-        by: match limit.by {
-            LimitByWord::Consumer => LimitBy::Consumer,
-            LimitByWord::Subject => LimitBy::Subject,
-            LimitByWord::Ip => LimitBy::Ip,
-            LimitByWord::Route => LimitBy::Route,
-        },
-    });
-    Ok(ConfigObject::Route(RouteConfig { route, auth, rate_limit }))
-}
-
 pub(super) fn consumer(id: Uuid, body: ConsumerBody) -> Result<ConfigObject, FieldFault> {
     let group = |(at, group): (usize, &String)| at_pointer(Name::parse(group), || format!("/groups/{at}"));
     let mut groups: Vec<Name> = body.groups.iter().enumerate().map(group).collect::<Result<_, _>>()?;
@@ -109,7 +78,7 @@ impl From<&ConfigObject> for AnyBody {
     fn from(object: &ConfigObject) -> Self {
         match object {
             ConfigObject::Service(service) => Self::Service(service_body(service)),
-            ConfigObject::Route(route) => Self::Route(route_body(route)),
+            ConfigObject::Route(route) => Self::Route(Box::new(route_body(route))),
             ConfigObject::Consumer(consumer) => Self::Consumer(ConsumerBody {
                 name: consumer.name.to_string(),
                 groups: consumer.groups.iter().map(ToString::to_string).collect(),
@@ -150,55 +119,6 @@ fn service_body(service: &Service) -> ServiceBody {
             LoadBalancing::RoundRobin | LoadBalancing::LeastConnections | LoadBalancing::Latency => None,
         },
     }
-}
-
-fn route_body(config: &RouteConfig) -> RouteBody {
-    let route = &config.route;
-    RouteBody {
-        name: route.name.to_string(),
-        r#match: MatchBody {
-            hosts: route.matcher.hosts.iter().map(ToString::to_string).collect(),
-            methods: route.matcher.methods.iter().map(ToString::to_string).collect(),
-            path: route.matcher.path.to_string(),
-        },
-        service: route.service.to_string(),
-        strip_prefix: route.strip_prefix,
-        encoded_slashes: match route.encoded_slashes {
-            EncodedSlashes::Reject => SlashesWord::Reject,
-            EncodedSlashes::Decode => SlashesWord::Decode,
-            EncodedSlashes::Keep => SlashesWord::Keep,
-        },
-        auth: auth_body(config.auth),
-        rate_limit: config.rate_limit.map(|limit| RouteLimitBody {
-            max: limit.limit.max,
-            window_ms: millis(limit.limit.window),
-            by: match limit.by {
-                LimitBy::Consumer => LimitByWord::Consumer,
-                LimitBy::Subject => LimitByWord::Subject,
-                LimitBy::Ip => LimitByWord::Ip,
-                LimitBy::Route => LimitByWord::Route,
-            },
-        }),
-        policies: Vec::new(),
-    }
-}
-
-fn auth_body(rule: AuthRule) -> AuthBody {
-    let words = [(rule.accept_jwt, AcceptWord::Jwt), (rule.accept_key, AcceptWord::Key)];
-    let accept = words.into_iter().filter_map(|(accepted, word)| accepted.then_some(word)).collect();
-    AuthBody { required: rule.required, accept }
-}
-
-fn matcher(body: &MatchBody) -> Result<RouteMatch, FieldFault> {
-    let host = |(at, host): (usize, &String)| at_pointer(HostPattern::parse(host), || format!("/match/hosts/{at}"));
-    let method = |(at, method): (usize, &String)| {
-        at_pointer(http::Method::from_bytes(method.as_bytes()), || format!("/match/methods/{at}"))
-    };
-    Ok(RouteMatch {
-        hosts: body.hosts.iter().enumerate().map(host).collect::<Result<_, _>>()?,
-        methods: body.methods.iter().enumerate().map(method).collect::<Result<_, _>>()?,
-        path: at_pointer(PathPattern::parse(&body.path), || "/match/path".to_owned())?,
-    })
 }
 
 fn name_at(text: &str, pointer: &str) -> Result<Name, FieldFault> {

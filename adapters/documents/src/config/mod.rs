@@ -5,6 +5,7 @@
 
 mod body;
 mod convert;
+mod route_body;
 mod rules;
 mod shapes;
 
@@ -23,9 +24,10 @@ use crate::shape::{Shape, Unknown, check, check_object_except};
 use crate::text;
 
 pub use self::body::{
-    AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, HealthCheckBody, LimitByWord, MatchBody,
-    NoPolicy, RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
+    AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, HealthCheckBody, LimitByWord, NoPolicy,
+    RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
 };
+pub use self::route_body::{ConditionBody, MatchBody, RedirectBody, RewriteBody, SchemeWord, ShareBody, SplitBody};
 pub(crate) use self::{
     body::{AnyBody, ConsumerKeyBody},
     shapes::shape_of,
@@ -121,7 +123,7 @@ pub(crate) fn read_body(kind: ObjectKind, id: Uuid, value: &Value) -> Result<Con
     let broken = |_| FieldFault::new("", "malformed", "cannot be read");
     match kind {
         ObjectKind::Service => convert::service(id, ServiceBody::deserialize(value).map_err(broken)?),
-        ObjectKind::Route => convert::route(id, RouteBody::deserialize(value).map_err(broken)?),
+        ObjectKind::Route => convert::route(id, &RouteBody::deserialize(value).map_err(broken)?),
         ObjectKind::Consumer => convert::consumer(id, ConsumerBody::deserialize(value).map_err(broken)?),
         ObjectKind::ConsumerKey => convert::consumer_key(id, &ConsumerKeyBody::deserialize(value).map_err(broken)?),
     }

@@ -2,7 +2,9 @@
 
 use novagate_access::KeyDigest;
 use novagate_kernel::{ConsumerId, Name};
-use novagate_routing::{HashOn, HostPattern, PathPattern, TargetUrl};
+use novagate_routing::{
+    ConditionOn, Expression, HashOn, HostPattern, MAX_PATTERN_BYTES, PathPattern, TargetUrl, ValueTest,
+};
 
 use crate::fault::Broken;
 
@@ -42,6 +44,34 @@ pub(super) fn method(text: &str) -> Result<(), Broken> {
     } else {
         Err(Broken::new("invalid_method", "must be a method in upper case, as GET"))
     }
+}
+
+pub(super) fn expression(text: &str) -> Result<(), Broken> {
+    Expression::parse(text).map(drop).map_err(|error| Broken::new("invalid_regex", error.to_string()))
+}
+
+pub(super) fn header_name(text: &str) -> Result<(), Broken> {
+    ConditionOn::header(text).map(drop).map_err(|error| Broken::new("invalid_name", error.to_string()))
+}
+
+pub(super) fn query_name(text: &str) -> Result<(), Broken> {
+    ConditionOn::query(text).map(drop).map_err(|error| Broken::new("invalid_name", error.to_string()))
+}
+
+pub(super) fn condition_value(text: &str) -> Result<(), Broken> {
+    ValueTest::exact(text).map(drop).map_err(|error| Broken::new("invalid_value", error.to_string()))
+}
+
+/// What of a template can be told without its pattern.
+pub(super) fn template(text: &str) -> Result<(), Broken> {
+    let fits = text.starts_with('/') && text.len() <= MAX_PATTERN_BYTES;
+    let rule = format!("must begin with / and have at most {MAX_PATTERN_BYTES} bytes");
+    if fits { Ok(()) } else { Err(Broken::new("invalid_path", rule)) }
+}
+
+pub(super) fn authority(text: &str) -> Result<(), Broken> {
+    let rule = "must be a host, with a port or without";
+    TargetUrl::parse(&format!("http://{text}")).map(drop).map_err(|_error| Broken::new("invalid_host", rule))
 }
 
 /// Origin-form (RFC 9112, section 3.2.1) in visible ASCII.

@@ -54,6 +54,21 @@ static HOST: Shape = Shape::Text(rules::host);
 static METHOD: Shape = Shape::Text(rules::method);
 static ACCEPTED: Shape = Shape::Word(&["jwt", "key"]);
 
+static HEADER: Shape = Shape::Object(&[
+    needed("name", Shape::Text(rules::header_name)),
+    nullable("value", Shape::Text(rules::condition_value)),
+    nullable("regex", Shape::Text(rules::expression)),
+]);
+
+static PARAMETER: Shape = Shape::Object(&[
+    needed("name", Shape::Text(rules::query_name)),
+    nullable("value", Shape::Text(rules::condition_value)),
+    nullable("regex", Shape::Text(rules::expression)),
+]);
+
+static SHARE: Shape =
+    Shape::Object(&[needed("service", NAME), needed("weight", Shape::Integer { min: 0, max: 1_000 })]);
+
 static ROUTE: Shape = Shape::Object(&[
     needed("name", NAME),
     needed(
@@ -62,10 +77,42 @@ static ROUTE: Shape = Shape::Object(&[
             optional("hosts", Shape::List { of: &HOST, min: 0, max: 64, distinct: true }),
             optional("methods", Shape::List { of: &METHOD, min: 0, max: 16, distinct: true }),
             needed("path", Shape::Text(rules::path)),
+            nullable("pathRegex", Shape::Text(rules::expression)),
+            optional("headers", Shape::List { of: &HEADER, min: 0, max: 16, distinct: false }),
+            optional("query", Shape::List { of: &PARAMETER, min: 0, max: 16, distinct: false }),
+            optional("priority", Shape::Integer { min: 0, max: 1_000 }),
         ]),
     ),
-    needed("service", NAME),
+    Field { name: "service", need: Need::Unless(&["split", "redirect"]), shape: NAME },
+    nullable(
+        "split",
+        Shape::Object(&[
+            optional("on", Shape::Text(rules::hash_on)),
+            needed("services", Shape::List { of: &SHARE, min: 2, max: 16, distinct: false }),
+        ]),
+    ),
+    nullable(
+        "redirect",
+        Shape::Object(&[
+            optional("status", Shape::Integer { min: 301, max: 308 }),
+            nullable("scheme", Shape::Word(&["http", "https"])),
+            nullable("host", Shape::Text(rules::host)),
+            nullable("port", Shape::Integer { min: 1, max: 65_535 }),
+            nullable("path", Shape::Text(rules::template)),
+            optional("dropQuery", Shape::Flag),
+        ]),
+    ),
     optional("stripPrefix", Shape::Flag),
+    optional("preserveHost", Shape::Flag),
+    nullable(
+        "rewrite",
+        Shape::Object(&[
+            nullable("path", Shape::Text(rules::template)),
+            nullable("host", Shape::Text(rules::authority)),
+        ]),
+    ),
+    nullable("timeoutMs", Shape::Integer { min: 1, max: HOUR_MS }),
+    nullable("totalTimeoutMs", Shape::Integer { min: 1, max: DAY_MS }),
     optional("encodedSlashes", Shape::Word(&["reject", "decode", "keep"])),
     optional(
         "auth",

@@ -68,7 +68,9 @@ fn the_rendered_object_is_the_documented_one() {
 fn defaults_are_those_of_the_domain() {
     let ConfigObject::Route(config) = parse_object(ObjectKind::Route, id(), &route(|_| ())).unwrap() else { panic!() };
     assert_eq!(config.auth, novagate_policies::AuthRule::default());
-    assert!(config.rate_limit.is_none() && !config.route.strip_prefix && config.route.matcher.methods.is_empty());
+    assert!(config.rate_limit.is_none() && config.route.matcher.methods.is_empty());
+    let forward = novagate_routing::Forward::to(novagate_kernel::Name::parse("users").unwrap());
+    assert_eq!(config.route.action, novagate_routing::RouteAction::Forward(forward));
     let ConfigObject::Service(made) = parse_object(ObjectKind::Service, id(), &service(|_| ())).unwrap() else {
         panic!()
     };

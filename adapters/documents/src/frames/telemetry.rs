@@ -40,7 +40,8 @@ struct LogsV1 {
 struct LabelV1 {
     id: As<RouteId>,
     template: String,
-    service: As<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<As<Name>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -150,7 +151,7 @@ fn logs_v1(batch: &LogBatch) -> LogsV1 {
     let label = |label: &RouteLabel| LabelV1 {
         id: As(label.id),
         template: label.template.to_string(),
-        service: As(label.service.clone()),
+        service: label.service.clone().map(As),
     };
     let entry = |entry: &LogEntry| LogV1 {
         at: entry.at.as_micros(),
@@ -175,7 +176,11 @@ fn logs(body: LogsV1) -> Result<LogBatch, FrameError> {
         if label.template.chars().any(char::is_control) {
             return Err(malformed(NAME));
         }
-        Ok(RouteLabel { id: label.id.0, template: Arc::from(label.template), service: label.service.0 })
+        Ok(RouteLabel {
+            id: label.id.0,
+            template: Arc::from(label.template),
+            service: label.service.map(|service| service.0),
+        })
     };
     let routes: Vec<RouteLabel> = body.routes.into_iter().map(label).collect::<Result<_, _>>()?;
     let entry = |entry: LogV1| {

@@ -54,7 +54,7 @@ fn logs() -> Batch {
     let label = RouteLabel {
         id: RouteId::from_u128(2),
         template: Arc::from("/users/{id}"),
-        service: Name::parse("users").unwrap(),
+        service: Name::parse("users").ok(),
     };
     let served = LogEntry {
         at: AT,

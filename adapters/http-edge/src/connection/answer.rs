@@ -7,15 +7,26 @@ use std::time::Instant;
 use novagate_framing::{BodyKind, Position, Step};
 use novagate_kernel::ErrorCode;
 use novagate_records::{MethodLabel, NO_INDEX, RequestRecord};
+use novagate_routing::RedirectStatus;
 
 use super::{Connection, DRAINED_BODY, LINGER, LINGER_BYTES, Manners, MethodKind, Then};
 use crate::admission::Request;
 use crate::exchange::Outcome;
-use crate::refusal::{Manner, Refusal};
+use crate::refusal::{Answer, Manner, Refusal};
 
 impl Connection {
     /// Refuses a request whose head was read. Its body is read to its end when it is short, so that the connection stays.
     pub(super) async fn refuse(&mut self, request: &Request, refusal: Refusal, manners: &Manners) -> Then {
+        self.answer(request, Answer::Refusal(refusal), manners).await
+    }
+
+    /// Tells the client to go where the draft of the head says.
+    pub(super) async fn redirect(&mut self, request: &Request, status: RedirectStatus, manners: &Manners) -> Then {
+        self.drafts.extra.append(&mut self.drafts.head);
+        self.answer(request, Answer::Redirect(status), manners).await
+    }
+
+    async fn answer(&mut self, request: &Request, answer: Answer, manners: &Manners) -> Then {
         let position = self.client.framing.position();
         let (in_body, is_broken) = (position == Position::Body, matches!(position, Position::Failed(_)));
         let is_short = matches!(manners.body, BodyKind::Length(length) if length <= DRAINED_BODY);
@@ -30,9 +41,9 @@ impl Connection {
             close,
             say_keep_alive: manners.is_http_10(),
         };
-        refusal.write(&mut self.client.output, &manner);
+        answer.write(&mut self.client.output, &manner);
         let sent = self.flush().await;
-        self.record(request, manners.started, refusal.code.status(), Some(refusal.code), None);
+        self.record(request, manners.started, answer.status(), answer.code(), None);
         if !sent {
             return Then::Close;
         }
@@ -54,7 +65,7 @@ impl Connection {
             close: true,
             say_keep_alive: false,
         };
-        refusal.write(&mut self.client.output, &manner);
+        Answer::Refusal(refusal).write(&mut self.client.output, &manner);
         let sent = self.flush().await;
         self.record(&request, started, refusal.code.status(), Some(refusal.code), None);
         if sent { Then::Linger } else { Then::Close }
@@ -68,6 +79,7 @@ impl Connection {
             method: MethodLabel::Other,
             generation: self.worker.generation(),
             route: NO_INDEX,
+            service: NO_INDEX,
             consumer: None,
         }
     }
@@ -91,6 +103,7 @@ impl Connection {
             consumer: request.consumer,
             table: generation.map_or(0, |generation| generation.live.table),
             route: request.route,
+            service: request.service,
             latency_us,
             upstream_us: upstream_us.unwrap_or(NO_INDEX),
             status,

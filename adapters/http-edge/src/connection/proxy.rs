@@ -44,8 +44,8 @@ impl Connection {
     pub(super) async fn proxy(&mut self, request: Request, passage: Passage, manners: &Manners) -> Then {
         let Some(generation) = request.generation.clone() else { return Then::Close };
         let Some((service, upstream)) = generation.service(passage.service) else { return Then::Close };
-        let head_limit = service.timeout.unwrap_or(self.worker.shared.settings.timeouts.proxy);
-        let total = service.total_timeout.map_or(u32::MAX, |limit| self.deadline.tick_after(limit));
+        let head_limit = passage.timeout.unwrap_or(self.worker.shared.settings.timeouts.proxy);
+        let total = passage.total_timeout.map_or(u32::MAX, |limit| self.deadline.tick_after(limit));
         let (failed, wants_fresh, running) = (None, false, None);
         let generation = &*generation;
         let mut course = Course { generation, service, upstream, passage, failed, head_limit, wants_fresh, running };
@@ -147,8 +147,10 @@ impl Connection {
             let Some(other) = other else { return Err(code_of(fault)) };
             course.failed = Some(course.passage.candidate);
             course.passage.candidate = other;
-            if let Some(next) = course.upstream.targets.get(other) {
-                replace_authority(&mut self.drafts.head, &mut course.passage.authority, &next.target.authority);
+            if let Some(next) = course.upstream.targets.get(other)
+                && let Some(place) = &mut course.passage.authority
+            {
+                replace_authority(&mut self.drafts.head, place, &next.target.authority);
             }
         }
     }

@@ -135,6 +135,7 @@ mod tests {
             consumer: None,
             table: 1,
             route: number,
+            service: NO_INDEX,
             latency_us: 0,
             upstream_us: NO_INDEX,
             status: 200,

@@ -1,6 +1,7 @@
 //! Golden requests and responses: what an upstream gets, what a client gets.
 
 use novagate_policies::ConfigObject;
+use novagate_routing::ForwardPath;
 
 use crate::harness::{HELLO, Setup, Upstream, get, host, route, service};
 
@@ -194,7 +195,7 @@ fn paths_are_normalised_and_prefixes_stripped() {
         ConfigObject::Service(service(1, "up", &[&upstream.url])),
         ConfigObject::Route(route(1, "/api/*", "up")),
     ]);
-    let edge = setup.with_route(|route| route.route.strip_prefix = true).start();
+    let edge = setup.with_forward(|forward| forward.path = ForwardPath::Stripped).start();
     for (sent, got) in [("/api/x", "/x"), ("/api", "/"), ("//api/./y/../%7ez?q=/../", "/~z?q=/../"), ("/api/?a", "/?a")]
     {
         let text = edge.ask(&get(sent, "")).text();

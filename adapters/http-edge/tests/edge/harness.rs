@@ -21,7 +21,8 @@ use novagate_policies::{
 use novagate_ports_edge::{LiveConfig, TokenVerifier};
 use novagate_records::RequestRecord;
 use novagate_routing::{
-    EncodedSlashes, HostPattern, LoadBalancing, PathPattern, Route, RouteMatch, Service, Target, TargetUrl,
+    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Route, RouteAction, RouteMatch, Service, Target,
+    TargetUrl,
 };
 use tokio_rustls::rustls::ServerConfig;
 
@@ -108,8 +109,7 @@ pub(crate) fn route(id: u128, path: &str, service: &str) -> RouteConfig {
             id: RouteId::from_u128(id),
             name: name(&format!("route-{id}")),
             matcher: RouteMatch::on(PathPattern::parse(path).unwrap()),
-            service: name(service),
-            strip_prefix: false,
+            action: RouteAction::Forward(Forward::to(name(service))),
             encoded_slashes: EncodedSlashes::Reject,
         },
         auth: AuthRule::default(),
@@ -190,6 +190,15 @@ impl Setup {
             }
         }
         self
+    }
+
+    /// With changes to how routes forward.
+    pub(crate) fn with_forward(self, change: impl Fn(&mut Forward)) -> Self {
+        self.with_route(|route| {
+            if let RouteAction::Forward(forward) = &mut route.route.action {
+                change(forward);
+            }
+        })
     }
 
     pub(crate) fn start(self) -> Edge {

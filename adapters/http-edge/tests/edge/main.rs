@@ -20,6 +20,7 @@ mod limits;
 mod mutants;
 mod observe;
 mod refusals;
+mod routing;
 mod shared_limits;
 mod streaming;
 mod timeouts;

@@ -70,7 +70,7 @@ fn log_row(id: LogId, node: NodeId, entry: &LogEntry, batch: &LogBatch) -> LogRo
         method: entry.method,
         template: label.map(|label| label.template.to_string()),
         route: label.map(|label| label.id),
-        service: label.map(|label| label.service.clone()),
+        service: label.and_then(|label| label.service.clone()),
         status: entry.status,
         latency_us: entry.latency_us,
         upstream_us: entry.upstream_us,

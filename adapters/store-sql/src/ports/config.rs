@@ -170,7 +170,7 @@ impl ConfigStore for SqlStore {
 }
 
 impl SqlStore {
-    /// Which services the routes of an edit forward to. A body that this version cannot read forwards nowhere it knows.
+    /// Which services the routes of an edit forward to, of several the first. A body that this version cannot read forwards nowhere it knows.
     fn targets(&self, edit: &Edit) -> Targets {
         let routes = edit.upserts.iter().filter(|write| write.reference.kind == ObjectKind::Route);
         let target = |write: &novagate_ports_control::outbound::ObjectWrite| match self.codec().decode(
@@ -178,7 +178,10 @@ impl SqlStore {
             write.reference.id,
             &write.body,
         ) {
-            Ok(ConfigObject::Route(config)) => Some((RouteId::from_uuid(write.reference.id), config.route.service)),
+            Ok(ConfigObject::Route(config)) => {
+                let service = config.route.action.services().next()?.clone();
+                Some((RouteId::from_uuid(write.reference.id), service))
+            }
             Ok(ConfigObject::Service(_) | ConfigObject::Consumer(_) | ConfigObject::ConsumerKey(_)) | Err(_) => None,
         };
         routes.filter_map(target).collect()

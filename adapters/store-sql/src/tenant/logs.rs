@@ -101,7 +101,7 @@ fn row(id: LogId, node: NodeId, logs: &LogBatch, entry: &LogEntry) -> Result<Mod
         method: entry.method.as_str().to_owned(),
         template: route.map(|route| route.template.as_ref().to_owned()),
         route_id: route.map(|route| route.id.as_uuid()),
-        service: route.map(|route| route.service.as_str().to_owned()),
+        service: route.and_then(|route| route.service.as_ref()).map(|service| service.as_str().to_owned()),
         status: i64::from(entry.status),
         latency_us: i64::from(entry.latency_us),
         upstream_us: entry.upstream_us.map(i64::from),

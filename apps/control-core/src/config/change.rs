@@ -39,7 +39,7 @@ pub(super) fn replace(current: &Current, draft: ConfigObject, precondition: Prec
     if let (ConfigObject::Service(_), Some(old), Some(new)) = (&draft, present.view.object.name(), draft.name())
         && old != new
     {
-        upserts.extend(routes_of(current, old).map(|route| with_service(route, new)));
+        upserts.extend(routes_of(current, old).map(|route| with_service(route, old, new)));
     }
     upserts.insert(0, draft);
     Ok(Change { upserts, ..Change::default() })
@@ -120,7 +120,7 @@ fn refuse_taken(current: &Current, kind: ObjectKind, name: &Name, own: Option<Ob
 
 fn routes_of<'a>(current: &'a Current, service: &'a Name) -> impl Iterator<Item = &'a RouteConfig> {
     current.objects().filter_map(move |object| match object {
-        ConfigObject::Route(route) if route.route.service == *service => Some(route),
+        ConfigObject::Route(route) if route.route.action.services().any(|named| named == service) => Some(route),
         ConfigObject::Route(_)
         | ConfigObject::Service(_)
         | ConfigObject::Consumer(_)
@@ -128,8 +128,9 @@ fn routes_of<'a>(current: &'a Current, service: &'a Name) -> impl Iterator<Item 
     })
 }
 
-fn with_service(route: &RouteConfig, service: &Name) -> ConfigObject {
-    let moved = Route { service: service.clone(), ..route.route.clone() };
+fn with_service(route: &RouteConfig, service: &Name, name: &Name) -> ConfigObject {
+    let action = route.route.action.clone().renamed(service, name);
+    let moved = Route { action, ..route.route.clone() };
     ConfigObject::Route(RouteConfig { route: moved, ..route.clone() })
 }
 

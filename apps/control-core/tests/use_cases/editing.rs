@@ -122,7 +122,7 @@ async fn a_renamed_service_takes_its_routes_along_in_one_revision() {
     assert_eq!(written.head.revision.seq, kept.head.revision.seq + 1);
     let service_of =
         async |reference: ObjectRef| match world.control.get(&tenant.scope, reference).await.unwrap().object {
-            ConfigObject::Route(route) => route.route.service.to_string(),
+            ConfigObject::Route(route) => route.route.action.services().next().unwrap().to_string(),
             other @ (ConfigObject::Service(_) | ConfigObject::Consumer(_) | ConfigObject::ConsumerKey(_)) => {
                 panic!("{other:?}")
             }

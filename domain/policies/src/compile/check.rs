@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use novagate_routing::{HealthCheck, Service, Target};
+use novagate_routing::{
+    Condition, ConditionOn, ForwardTo, HealthCheck, MAX_SPLIT, PathPattern, Redirect, RouteAction, RouteMatch, Service,
+    Split, Target,
+};
 
 use crate::fault::Subject;
 use crate::{Consumer, RateLimit, RouteConfig};
@@ -13,6 +16,7 @@ const DAY: Duration = Duration::from_hours(24);
 const MAX_TARGETS: usize = 256;
 const MAX_HOSTS: usize = 64;
 const MAX_METHODS: usize = 16;
+const MAX_CONDITIONS: usize = 16;
 const MAX_GROUPS: usize = 32;
 
 pub(super) fn service(subject: &mut Subject<'_>, service: &Service) {
@@ -20,14 +24,7 @@ pub(super) fn service(subject: &mut Subject<'_>, service: &Service) {
     for (at, each) in service.targets.iter().enumerate().take(MAX_TARGETS) {
         target(subject, at, each);
     }
-    if let Some(timeout) = service.timeout {
-        let holds = is_whole_ms(timeout) && (Duration::from_millis(1)..=HOUR).contains(&timeout);
-        subject.range(holds, "/timeoutMs", "a timeout is 1 to 3600000 whole milliseconds");
-    }
-    if let Some(timeout) = service.total_timeout {
-        let holds = is_whole_ms(timeout) && (Duration::from_millis(1)..=DAY).contains(&timeout);
-        subject.range(holds, "/totalTimeoutMs", "a total timeout is 1 to 86400000 whole milliseconds");
-    }
+    timeouts(subject, service.timeout, service.total_timeout);
     if let Some(check) = &service.health_check {
         health_check(subject, check);
     }
@@ -71,11 +68,79 @@ pub(super) fn route(subject: &mut Subject<'_>, config: &RouteConfig) {
             subject.fault(format!("/match/hosts/{at}"), "duplicate", "a host is listed once");
         }
     }
+    conditions(subject, criteria);
+    action(subject, &config.route.action, &criteria.path);
     if config.auth.required && !config.auth.reads_credentials() {
         subject.fault("/auth/accept", "unsatisfiable", "a route that requires a credential accepts at least one kind");
     }
     if let Some(limit) = &config.rate_limit {
         rate_limit(subject, &limit.limit);
+    }
+}
+
+fn conditions(subject: &mut Subject<'_>, criteria: &RouteMatch) {
+    let count = |is: fn(&ConditionOn) -> bool| criteria.conditions.iter().filter(|each| is(&each.on)).count();
+    let is_path = |on: &ConditionOn| matches!(on, ConditionOn::Path);
+    let is_header = |on: &ConditionOn| matches!(on, ConditionOn::Header(_));
+    let is_query = |on: &ConditionOn| matches!(on, ConditionOn::Query(_));
+    subject.range(count(is_path) <= 1, "/match/pathRegex", "a route has at most one expression for its path");
+    subject.range(count(is_header) <= MAX_CONDITIONS, "/match/headers", "a route has at most 16 headers");
+    subject.range(count(is_query) <= MAX_CONDITIONS, "/match/query", "a route has at most 16 query parameters");
+    subject.range(criteria.priority <= 1_000, "/match/priority", "a priority is 0 to 1000");
+    for (is_one, list) in [(is_header as fn(&ConditionOn) -> bool, "headers"), (is_query, "query")] {
+        let conditions: Vec<&Condition> = criteria.conditions.iter().filter(|each| is_one(&each.on)).collect();
+        for (at, condition) in conditions.iter().enumerate().take(MAX_CONDITIONS) {
+            if conditions.iter().take(at).any(|earlier| earlier.on == condition.on) {
+                subject.fault(format!("/match/{list}/{at}/name"), "duplicate", "a name is listed once");
+            }
+        }
+    }
+}
+
+fn action(subject: &mut Subject<'_>, action: &RouteAction, path: &PathPattern) {
+    match action {
+        RouteAction::Forward(forward) => {
+            timeouts(subject, forward.timeout, forward.total_timeout);
+            if let ForwardTo::Split(split) = &forward.to {
+                self::split(subject, split);
+            }
+        }
+        RouteAction::Redirect(redirect) => {
+            let Redirect { scheme, host, port, path: to, .. } = redirect;
+            let goes_elsewhere = scheme.is_some() || host.is_some() || port.is_some();
+            let changes_path = to.as_ref().is_some_and(|to| to.as_str() != path.as_str());
+            if !goes_elsewhere && !changes_path {
+                subject.fault("/redirect", "unsatisfiable", "a redirect changes scheme, host, port or path");
+            }
+            subject.range(*port != Some(0), "/redirect/port", "a port is 1 to 65535");
+        }
+    }
+}
+
+fn split(subject: &mut Subject<'_>, split: &Split) {
+    let services = &split.services;
+    let rule = "a split has 2 to 16 services";
+    subject.range((2..=MAX_SPLIT).contains(&services.len()), "/split/services", rule);
+    if services.iter().all(|each| each.weight == 0) {
+        subject.fault("/split/services", "unsatisfiable", "one service has a weight above 0");
+    }
+    for (at, each) in services.iter().enumerate().take(MAX_SPLIT) {
+        subject.range(each.weight <= 1_000, format!("/split/services/{at}/weight"), "a weight is 0 to 1000");
+        if services.iter().take(at).any(|earlier| earlier.service == each.service) {
+            subject.fault(format!("/split/services/{at}/service"), "duplicate", "a service is listed once");
+        }
+    }
+}
+
+/// Of a service, or of a route in place of them.
+fn timeouts(subject: &mut Subject<'_>, timeout: Option<Duration>, total: Option<Duration>) {
+    if let Some(timeout) = timeout {
+        let holds = is_whole_ms(timeout) && (Duration::from_millis(1)..=HOUR).contains(&timeout);
+        subject.range(holds, "/timeoutMs", "a timeout is 1 to 3600000 whole milliseconds");
+    }
+    if let Some(timeout) = total {
+        let holds = is_whole_ms(timeout) && (Duration::from_millis(1)..=DAY).contains(&timeout);
+        subject.range(holds, "/totalTimeoutMs", "a total timeout is 1 to 86400000 whole milliseconds");
     }
 }
 

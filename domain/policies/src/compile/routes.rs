@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use novagate_kernel::Name;
-use novagate_routing::{Conflict, RouteMatch, RouteTable, RouteTableBuilder, Service, TableWarning};
+use novagate_routing::{
+    Conflict, Forward, ForwardTo, RouteAction, RouteMatch, RouteTable, RouteTableBuilder, Service, TableWarning,
+};
 
 use crate::fault::{Faults, Subject};
-use crate::{CompiledRoute, CompiledService, ObjectFault, ObjectWarning, RouteConfig};
+use crate::{CompiledAction, CompiledRoute, CompiledService, ObjectFault, ObjectWarning, RouteConfig};
 
 /// What becomes of all routes.
 pub(super) struct Compiled {
@@ -20,13 +22,11 @@ pub(super) struct Compiled {
 pub(super) fn check_services(faults: &mut Faults, routes: &[&RouteConfig], services: &[&Service]) {
     let names: HashSet<&Name> = services.iter().map(|service| &service.name).collect();
     for config in routes {
-        let service = &config.route.service;
-        if !names.contains(service) {
-            subject(faults, config).fault(
-                "/service",
-                "unknown_service",
-                format!("there is no service named {service}"),
-            );
+        let is_split = matches!(&config.route.action, RouteAction::Forward(Forward { to: ForwardTo::Split(_), .. }));
+        for (at, service) in config.route.action.services().enumerate().filter(|(_, service)| !names.contains(service))
+        {
+            let pointer = if is_split { format!("/split/services/{at}/service") } else { "/service".to_owned() };
+            subject(faults, config).fault(pointer, "unknown_service", format!("there is no service named {service}"));
         }
     }
 }
@@ -40,7 +40,10 @@ pub(super) fn compile(
         services.iter().map(|service| (&service.name, service)).collect();
     let numbered = routes.iter().zip(0..);
     let compiled: Box<[Arc<CompiledRoute>]> = numbered
-        .filter_map(|(config, index)| Some(Arc::new(compile_one(index, config, by_name.get(&config.route.service)?))))
+        .filter_map(|(config, index)| {
+            let action = CompiledAction::new(&config.route.action, |name| by_name.get(name).copied())?;
+            Some(Arc::new(compile_one(index, config, action)))
+        })
         .collect();
     let table = build_table(routes, &compiled)?;
     let names = names_of(routes);
@@ -99,7 +102,7 @@ fn describe(warning: &TableWarning, routes: &HashMap<&Name, &RouteConfig>) -> Ob
     ObjectWarning { object: route.map(|config| config.route.id.into()), name: name.cloned(), code, message }
 }
 
-fn compile_one(index: u32, config: &RouteConfig, service: &Arc<CompiledService>) -> CompiledRoute {
+fn compile_one(index: u32, config: &RouteConfig, action: CompiledAction) -> CompiledRoute {
     let route = &config.route;
     CompiledRoute {
         index,
@@ -107,11 +110,9 @@ fn compile_one(index: u32, config: &RouteConfig, service: &Arc<CompiledService>)
         name: route.name.clone(),
         template: route.matcher.path.as_str().into(),
         label: label_of(&route.matcher),
-        service: service.index,
-        upstream: Arc::clone(service),
+        action,
         auth: config.auth,
         limit: config.rate_limit,
-        strip_prefix: route.strip_prefix,
         encoded_slashes: route.encoded_slashes,
     }
 }

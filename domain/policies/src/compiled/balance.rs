@@ -18,6 +18,12 @@ impl Affinity {
     pub fn of(value: &[u8]) -> Self {
         Self(hash(value))
     }
+
+    /// A number below `total`, all of them as likely. Of the same hash it grows with `total`.
+    pub(super) fn point(self, total: u32) -> u32 {
+        let scaled = (u128::from(self.0) * u128::from(total)) >> 64;
+        u32::try_from(scaled).unwrap_or_default()
+    }
 }
 
 /// What one worker knows about a target at this moment.

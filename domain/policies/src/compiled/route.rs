@@ -7,8 +7,7 @@ use novagate_kernel::{ErrorCode, Name, RouteId};
 use novagate_routing::EncodedSlashes;
 
 use crate::{
-    AuthRule, Bucket, CompiledService, Credential, CredentialKind, Facts, Identity, NodeLimits, RouteLimit,
-    ServiceIndex, Verdict,
+    AuthRule, Bucket, CompiledAction, Credential, CredentialKind, Facts, Identity, NodeLimits, RouteLimit, Verdict,
 };
 
 /// A route as requests use it.
@@ -24,16 +23,12 @@ pub struct CompiledRoute {
     pub template: Arc<str>,
     /// Its label in metrics: its first host or `*`, and the template.
     pub label: Arc<str>,
-    /// Where its requests go.
-    pub service: ServiceIndex,
-    /// The same service, at hand.
-    pub upstream: Arc<CompiledService>,
+    /// What becomes of its requests.
+    pub action: CompiledAction,
     /// Who may call it.
     pub auth: AuthRule,
     /// Its own limit.
     pub limit: Option<RouteLimit>,
-    /// Whether the literal prefix of a `/a/*` path is removed before forwarding.
-    pub strip_prefix: bool,
     /// What `%2F` in a path means here.
     pub encoded_slashes: EncodedSlashes,
 }

@@ -1,12 +1,14 @@
 //! Compiling configurations, and what the result decides about credentials.
 
+mod faults;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use novagate_kernel::{ConsumerKeyId, Digest, Epoch, Name, Revision};
 use novagate_routing::{
-    EncodedSlashes, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Route, RouteMatch, Service, Target,
-    TargetUrl, normalise,
+    EncodedSlashes, Forward, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Route, RouteAction,
+    RouteMatch, Service, Target, TargetUrl, normalise,
 };
 use proptest::prelude::*;
 
@@ -44,8 +46,7 @@ fn route(id: u128, text: &str, path: &str, service: &str) -> RouteConfig {
             id: RouteId::from_u128(id),
             name: name(text),
             matcher: RouteMatch::on(PathPattern::parse(path).unwrap()),
-            service: name(service),
-            strip_prefix: false,
+            action: RouteAction::Forward(Forward::to(name(service))),
             encoded_slashes: EncodedSlashes::Reject,
         },
         auth: AuthRule::default(),
@@ -71,19 +72,6 @@ fn key(id: u128, consumer: u128, number: u8) -> ConsumerKeyGrant {
 
 fn compile(objects: &[ConfigObject]) -> Result<CompiledConfig, Vec<ObjectFault>> {
     CompiledConfig::compile(head(), objects)
-}
-
-/// Code, pointer and object name of each fault.
-fn faults(objects: &[ConfigObject]) -> Vec<(&'static str, String, String)> {
-    let found = compile(objects).err().unwrap_or_default();
-    let plain = |fault: ObjectFault| {
-        (fault.code, fault.pointer, fault.name.map(|name| name.as_str().to_owned()).unwrap_or_default())
-    };
-    found.into_iter().map(plain).collect()
-}
-
-fn fault(code: &'static str, pointer: &str, name: &str) -> (&'static str, String, String) {
-    (code, pointer.to_owned(), name.to_owned())
 }
 
 fn proven(credential: Credential<'_>) -> Option<(CredentialKind, Identity<'_>)> {
@@ -133,8 +121,10 @@ fn indexes_are_dense_in_the_order_of_ids_whatever_the_order_of_objects() {
 fn every_reference_of_a_compiled_route_leads_somewhere() {
     let config = compile(&sample()).unwrap();
     for route in config.routes() {
-        assert_eq!(config.service(route.service).unwrap().id, route.upstream.id);
-        assert_eq!(config.service_by_id(route.upstream.id).unwrap().index, route.service);
+        let index = route.action.first_service().unwrap();
+        let service = config.service(index).unwrap();
+        assert_eq!(service.index, index);
+        assert_eq!(config.service_by_id(service.id).unwrap().index, index);
     }
 }
 
@@ -169,104 +159,6 @@ fn a_route_that_nothing_reaches_is_a_warning() {
     let config = compile(&[S(service(1, "s")), R(get), R(kept)]).unwrap();
     let warnings: Vec<_> = config.warnings().iter().map(|warning| (warning.code, warning.object)).collect();
     assert_eq!(warnings, [("encoded_slash_not_kept", Some(RouteId::from_u128(2).into()))]);
-}
-
-#[test]
-fn a_route_to_a_service_that_is_not_there_is_refused() {
-    assert_eq!(faults(&[R(route(1, "a", "/a", "users"))]), [fault("unknown_service", "/service", "a")]);
-}
-
-#[test]
-fn names_and_ids_are_taken_once_per_kind() {
-    let twice = [S(service(1, "users")), S(service(2, "users"))];
-    assert_eq!(faults(&twice), [fault("duplicate_name", "/name", "users")]);
-    assert!(compile(&twice).unwrap_err()[0].message.contains(&ServiceId::from_u128(1).to_string()));
-    assert_eq!(faults(&[C(consumer(1, "a")), C(consumer(1, "b"))]), [fault("duplicate_id", "/id", "b")]);
-    assert!(compile(&[S(service(1, "x")), C(consumer(1, "x"))]).is_ok(), "a service and a consumer may share both");
-}
-
-#[test]
-fn routes_that_take_the_same_requests_are_refused_with_both_names() {
-    let objects = [S(service(1, "s")), R(route(1, "first", "/a/{x}", "s")), R(route(2, "second", "/a/{y}", "s"))];
-    let found = compile(&objects).unwrap_err();
-    assert_eq!(
-        faults(&objects),
-        [fault("route_conflict", "/match/path", "first"), fault("route_conflict", "/match/path", "second")]
-    );
-    for side in found {
-        assert!(side.message.contains("first") && side.message.contains("second"), "{}", side.message);
-    }
-}
-
-#[test]
-fn keys_belong_to_one_consumer_that_exists() {
-    assert_eq!(faults(&[K(key(1, 9, 1))]), [fault("unknown_consumer", "/consumer", "")]);
-    let twice = [C(consumer(1, "a")), C(consumer(2, "b")), K(key(1, 1, 1)), K(key(2, 2, 1))];
-    assert_eq!(faults(&twice), [fault("duplicate_key", "/digest", "")]);
-}
-
-#[test]
-fn a_consumer_may_not_be_named_like_anothers_id() {
-    let other = ConsumerId::from_u128(5).to_string();
-    let objects = [C(consumer(5, "a")), C(consumer(6, &other))];
-    assert_eq!(faults(&objects), [fault("ambiguous_name", "/name", &other)]);
-    assert!(compile(&[C(consumer(5, &other))]).is_ok(), "its own id is no other's");
-}
-
-#[test]
-fn values_out_of_range_are_named_by_their_pointers() {
-    let mut bad = service(1, "users");
-    bad.targets[0].weight = 0;
-    bad.targets.push(Target { url: TargetUrl { tls: true, host: "a b".into(), port: 1 }, weight: 101 });
-    bad.timeout = Some(Duration::ZERO);
-    bad.total_timeout = Some(Duration::from_micros(1500));
-    bad.health_check = Some(HealthCheck { path: "health".into(), interval: Duration::from_millis(999) });
-    let pointers: Vec<_> = faults(&[S(bad)]).into_iter().map(|(_, pointer, _)| pointer).collect();
-    assert_eq!(
-        pointers,
-        [
-            "/targets/0/weight",
-            "/targets/1/weight",
-            "/targets/1/url",
-            "/timeoutMs",
-            "/totalTimeoutMs",
-            "/healthCheck/path",
-            "/healthCheck/intervalMs"
-        ]
-    );
-    let mut none = service(1, "users");
-    none.targets.clear();
-    assert_eq!(faults(&[S(none)]), [fault("out_of_range", "/targets", "users")]);
-}
-
-#[test]
-fn limits_methods_and_groups_out_of_range_are_named_by_their_pointers() {
-    let mut bad = route(1, "r", "/", "s");
-    bad.route.matcher.methods = vec![http::Method::GET, http::Method::PUT, http::Method::GET];
-    bad.auth = AuthRule { required: true, accept_jwt: false, accept_key: false };
-    let limit = RateLimit { max: 0, window: Duration::from_millis(999) };
-    bad.rate_limit = Some(RouteLimit { limit, by: LimitBy::Ip });
-    let mut who = consumer(1, "c");
-    who.groups = vec![name("a"), name("b"), name("a")];
-    who.rate_limit = Some(RateLimit { max: 1_000_001, window: Duration::from_hours(25) });
-    assert_eq!(
-        faults(&[S(service(1, "s")), R(bad), C(who)]),
-        [
-            fault("duplicate", "/match/methods/2", "r"),
-            fault("unsatisfiable", "/auth/accept", "r"),
-            fault("out_of_range", "/rateLimit/max", "r"),
-            fault("out_of_range", "/rateLimit/windowMs", "r"),
-            fault("duplicate", "/groups/2", "c"),
-            fault("out_of_range", "/rateLimit/max", "c"),
-            fault("out_of_range", "/rateLimit/windowMs", "c"),
-        ]
-    );
-}
-
-#[test]
-fn the_number_of_faults_is_bounded() {
-    let objects: Vec<_> = (0..1_000).map(|id| R(route(id, &format!("r{id}"), "/a", "nowhere"))).collect();
-    assert_eq!(faults(&objects).len(), MAX_FAULTS);
 }
 
 #[test]

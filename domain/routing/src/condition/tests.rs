@@ -1,3 +1,5 @@
+//! What conditions hold for, and which texts are none.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -122,9 +124,8 @@ proptest! {
     #[test]
     fn what_is_encoded_is_found_decoded(name in "[a-z]{1,5}", value in "[ -~]{0,12}") {
         let value = value.trim();
-        let encoded: String = value.bytes().map(|octet| format!("%{octet:02x}")).collect();
         let condition = query(&name, ValueTest::exact(value).unwrap());
-        let text = format!("{name}={encoded}");
+        let text = value.bytes().fold(format!("{name}="), |text, octet| format!("{text}%{octet:02x}"));
         prop_assert!(condition.holds("/", &Query(&text)));
     }
 }

@@ -8,7 +8,6 @@ use novagate_kernel::Name;
 
 use super::Entry;
 use super::draft::{Draft, Place};
-use super::rank::Rank;
 use crate::{HostPattern, PathPattern};
 
 /// Most conflicts that one build reports; more would only repeat.
@@ -62,7 +61,7 @@ pub(super) fn find(draft: &Draft, entries: &[Entry]) -> Vec<Conflict> {
 
 /// The pairs of `routes` that share a method and a rank and do not exclude each other, with that method.
 fn collisions<'a>(routes: &[u32], entries: &'a [Entry]) -> Vec<(u32, u32, Option<&'a Method>)> {
-    let mut holders: BTreeMap<(Option<&str>, Rank), Vec<(u32, &Entry)>> = BTreeMap::new();
+    let mut holders: BTreeMap<_, Vec<(u32, &Entry)>> = BTreeMap::new();
     let mut pairs = BTreeSet::new();
     let mut collisions = Vec::new();
     for &route in routes {

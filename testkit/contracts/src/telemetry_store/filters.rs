@@ -25,7 +25,7 @@ async fn stored<F: StoreFixture>(world: &World<F>, source: &Source) -> Vec<LogRo
     let label = |at: usize| RouteLabel {
         id: mint.route(),
         template: Arc::from(format!("/r{at}")),
-        service: services[at % 2].clone(),
+        service: Some(services[at % 2].clone()),
     };
     let routes: Vec<RouteLabel> = (0..3).map(label).collect();
     let consumers = [None, Some(mint.consumer()), Some(mint.consumer())];

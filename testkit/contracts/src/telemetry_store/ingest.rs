@@ -43,7 +43,7 @@ pub(crate) fn row_of(row: &LogRow, entry: &LogEntry, routes: &[RouteLabel], node
         method: entry.method,
         template: label.map(|label| label.template.to_string()),
         route: label.map(|label| label.id),
-        service: label.map(|label| label.service.clone()),
+        service: label.and_then(|label| label.service.clone()),
         status: entry.status,
         latency_us: entry.latency_us,
         upstream_us: entry.upstream_us,
@@ -63,7 +63,7 @@ pub async fn a_batch_is_stored_whole<F: StoreFixture>() {
     let label = |template: &str| RouteLabel {
         id: world.mint.route(),
         template: Arc::from(template),
-        service: world.mint.name("svc"),
+        service: Some(world.mint.name("svc")),
     };
     let routes = [label("/a/{id}"), label("/caf%C3%A9/*")];
     let plain = log_entry(&world.mint, after(1));

@@ -46,7 +46,8 @@ fn a_listed_method_goes_before_conditions_and_both_before_priority() {
 
 #[test]
 fn to_a_request_that_does_not_meet_its_conditions_a_route_does_not_exist() {
-    let routes = table(&[("put", "PUT * /a header:x"), ("purge", "PURGE * /a query:q"), ("below", "GET * /b/* header:x")]);
+    let routes =
+        table(&[("put", "PUT * /a header:x"), ("purge", "PURGE * /a query:q"), ("below", "GET * /b/* header:x")]);
     for (request, expected) in [
         ("GET - /a", "404"),
         ("GET - /a x=1", "405 PUT"),

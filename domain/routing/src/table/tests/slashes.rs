@@ -10,7 +10,7 @@ fn each_setting_means_what_it_says() {
     let forwarded = |raw: &str| {
         let path = normalise(raw).unwrap();
         match routes.find(None, &Method::GET, &path, &()) {
-            Lookup::Found(found) => found.forward_path(false).to_owned(),
+            Lookup::Found(found) => found.path().to_owned(),
             Lookup::EncodedSlash => "400".to_owned(),
             Lookup::NotFound | Lookup::MethodNotAllowed(_) => "404".to_owned(),
         }
