@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use novagate_framing::{HeadInfo, TargetForm};
+use novagate_framing::{BodyKind, HeadInfo, TargetForm};
 use novagate_kernel::{ConsumerId, ErrorCode, Timestamp};
 use novagate_policies::{
     Affinity, Bucket, CompiledAction, CompiledForward, CompiledRoute, Credential, Facts, Grounds, Identity, Presented,
@@ -73,6 +73,8 @@ pub(crate) struct Passage {
     pub(crate) timeout: Option<Duration>,
     /// For the whole exchange.
     pub(crate) total_timeout: Option<Duration>,
+    /// Bytes of a chunked body.
+    pub(crate) max_body: Option<u64>,
     /// It offers to go on as a WebSocket: what that would rest on.
     pub(crate) websocket: Option<Box<Grounds>>,
 }
@@ -190,6 +192,12 @@ impl Admission<'_> {
         request.route = route.index;
         request.service = route.action.first_service().map_or(NO_INDEX, ServiceIndex::get);
 
+        if let (CompiledAction::Forward(CompiledForward { max_body: Some(most), .. }), BodyKind::Length(length)) =
+            (&route.action, self.info.body)
+            && length > *most
+        {
+            return Err(Refusal::of(ErrorCode::RequestTooLarge));
+        }
         let presented = self.presented(route);
         let facts = self.token_facts(presented, request.at);
         let identity = identify(&generation.live, route, presented, facts.as_ref(), request)?;
@@ -270,6 +278,7 @@ impl Admission<'_> {
             authority: own_host.is_none().then_some(written),
             timeout: action.timeout.or(service.timeout),
             total_timeout: action.total_timeout.or(service.total_timeout),
+            max_body: action.max_body,
             websocket: offers_websocket.then(grounds),
         })
     }

@@ -72,6 +72,8 @@ pub(crate) struct ChunkedBody {
     declared: u64,
     /// Bytes of extensions so far.
     extension_bytes: usize,
+    /// A bound on data below that of the connection.
+    most: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +88,12 @@ enum Phase {
 impl ChunkedBody {
     /// A body before its first chunk.
     pub(crate) const fn new() -> Self {
-        Self { phase: Phase::SizeLine, declared: 0, extension_bytes: 0 }
+        Self { phase: Phase::SizeLine, declared: 0, extension_bytes: 0, most: None }
+    }
+
+    /// Sets a bound on what is still to be declared; the lower one counts.
+    pub(crate) fn narrow(&mut self, most: u64) {
+        self.most = Some(self.most.map_or(most, |known| known.min(most)));
     }
 
     /// The next element of the body.
@@ -121,7 +128,7 @@ impl ChunkedBody {
             return Err(Violation::ChunkExtensionTooLong);
         }
         self.declared = self.declared.saturating_add(line.size);
-        if !limits.admit_body(self.declared) {
+        if !limits.admit_body(self.declared) || self.most.is_some_and(|most| self.declared > most) {
             return Err(Violation::BodyTooLarge);
         }
         self.phase = if line.size == 0 { Phase::Trailers(FieldScanner::new(0)) } else { Phase::Data(line.size) };

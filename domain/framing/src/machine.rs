@@ -98,6 +98,13 @@ impl RequestFraming {
         }
     }
 
+    /// Sets a bound on the bytes of the current body, if it is chunked; a body of known length is told by its head.
+    pub fn narrow_body(&mut self, most: u64) {
+        if let State::Chunked(body) = &mut self.state {
+            body.narrow(most);
+        }
+    }
+
     /// Where the connection stands.
     pub fn position(&self) -> Position {
         match &self.state {
@@ -194,6 +201,22 @@ mod tests {
         assert_eq!(framing.feed(b"zz"), Step::Violation(Violation::BadChunkSize));
         assert_eq!(framing.feed(GET), Step::Violation(Violation::BadChunkSize));
         assert_eq!(framing.position(), Position::Failed(Violation::BadChunkSize));
+    }
+
+    #[test]
+    fn a_chunked_body_is_held_to_its_own_bound_and_the_next_one_is_not() {
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut framing = RequestFraming::new(Limits::default().with_max_body_bytes(Some(100)));
+        for (most, outcome) in [
+            (4, Step::EndOfMessage { consumed: 14 }),
+            (9, Step::EndOfMessage { consumed: 14 }),
+            (3, Step::Violation(Violation::BodyTooLarge)),
+        ] {
+            assert!(matches!(framing.feed(head), Step::Head(_)));
+            framing.narrow_body(50);
+            framing.narrow_body(most);
+            assert_eq!(framing.feed(b"4\r\nabcd\r\n0\r\n\r\n"), outcome);
+        }
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Forward {
     pub timeout: Option<Duration>,
     /// In place of the service's `total_timeout`; 1 ms to 24 h.
     pub total_timeout: Option<Duration>,
+    /// Bytes of a request's body, below the node's own bound; at most 1 TiB.
+    pub max_body: Option<u64>,
 }
 
 /// Which service a request goes to.
@@ -175,6 +177,7 @@ impl Forward {
             host: ForwardHost::Target,
             timeout: None,
             total_timeout: None,
+            max_body: None,
         }
     }
 }

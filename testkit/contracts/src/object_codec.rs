@@ -174,6 +174,7 @@ impl Maker {
             },
             timeout: self.maybe(|| self.millis(1, 3_600_000)),
             total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
+            max_body: self.maybe(|| self.below(1 << 40)),
         })
     }
 

@@ -115,6 +115,10 @@ pub struct RouteBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 86_400_000)]
     pub total_timeout_ms: Option<u64>,
+    /// Bytes of a request's body, below the gateway's MAX_BODY_BYTES; missing: that alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 1_099_511_627_776_u64)]
+    pub max_body_bytes: Option<u64>,
     /// What `%2F` in a request path means.
     #[serde(default)]
     pub encoded_slashes: SlashesWord,

@@ -113,6 +113,7 @@ static ROUTE: Shape = Shape::Object(&[
     ),
     nullable("timeoutMs", Shape::Integer { min: 1, max: HOUR_MS }),
     nullable("totalTimeoutMs", Shape::Integer { min: 1, max: DAY_MS }),
+    nullable("maxBodyBytes", Shape::Integer { min: 0, max: 1 << 40 }),
     optional("encodedSlashes", Shape::Word(&["reject", "decode", "keep"])),
     optional(
         "auth",

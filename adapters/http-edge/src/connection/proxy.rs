@@ -44,6 +44,9 @@ impl Connection {
     pub(super) async fn proxy(&mut self, request: Request, passage: Passage, manners: &Manners) -> Then {
         let Some(generation) = request.generation.clone() else { return Then::Close };
         let Some((service, upstream)) = generation.service(passage.service) else { return Then::Close };
+        if let Some(most) = passage.max_body {
+            self.client.framing.narrow_body(most);
+        }
         let head_limit = passage.timeout.unwrap_or(self.worker.shared.settings.timeouts.proxy);
         let total = passage.total_timeout.map_or(u32::MAX, |limit| self.deadline.tick_after(limit));
         let (failed, wants_fresh, running) = (None, false, None);

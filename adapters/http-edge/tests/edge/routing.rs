@@ -228,6 +228,24 @@ fn requests_without_the_value_of_a_split_go_by_their_address() {
 }
 
 #[test]
+fn a_body_is_held_to_the_bound_of_its_route() {
+    let upstream = Upstream::echo();
+    let edge = Setup::open(&[&upstream.url]).with_forward(|forward| forward.max_body = Some(4)).start();
+    let post = |body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{body}");
+    let mut client = edge.connect();
+    client.send(post("Content-Length: 4\r\n\r\nabcd"));
+    assert_eq!(client.response().status, 200);
+    client.send(post("Content-Length: 5\r\n\r\nabcde"));
+    assert_eq!(client.response().code(), "REQUEST_TOO_LARGE");
+    let chunked = |body: &str| post(&format!("Transfer-Encoding: chunked\r\n\r\n{body}"));
+    client.send(chunked("2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"));
+    assert_eq!(client.response().status, 200, "a short body is read to its end, and the connection stays");
+    client.send(chunked("2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n"));
+    assert_eq!(client.response().code(), "REQUEST_TOO_LARGE");
+    assert!(client.is_closed());
+}
+
+#[test]
 fn times_of_a_route_go_before_those_of_its_service() {
     let upstream = Upstream::scripted(|_, conn| drop(conn.rest()));
     let setup = Setup::open(&[&upstream.url]).with_service(|service| {

@@ -17,6 +17,8 @@ const MAX_TARGETS: usize = 256;
 const MAX_HOSTS: usize = 64;
 const MAX_METHODS: usize = 16;
 const MAX_CONDITIONS: usize = 16;
+/// As the gateway's own bound.
+const MAX_BODY: u64 = 1 << 40;
 const MAX_GROUPS: usize = 32;
 
 pub(super) fn service(subject: &mut Subject<'_>, service: &Service) {
@@ -101,6 +103,8 @@ fn action(subject: &mut Subject<'_>, action: &RouteAction, path: &PathPattern) {
     match action {
         RouteAction::Forward(forward) => {
             timeouts(subject, forward.timeout, forward.total_timeout);
+            let holds = forward.max_body.is_none_or(|most| most <= MAX_BODY);
+            subject.range(holds, "/maxBodyBytes", "a body has at most 1099511627776 bytes");
             if let ForwardTo::Split(split) = &forward.to {
                 self::split(subject, split);
             }

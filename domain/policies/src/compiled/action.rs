@@ -31,6 +31,8 @@ pub struct CompiledForward {
     pub timeout: Option<Duration>,
     /// In place of the service's.
     pub total_timeout: Option<Duration>,
+    /// Bytes of a request's body; `None`: the node's bound alone.
+    pub max_body: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -63,8 +65,8 @@ impl CompiledAction {
                 (first, Some(Box::new(CompiledSplit { on: split.on.clone(), shares: shares.into() })))
             }
         };
-        let Forward { path, host, timeout, total_timeout, .. } = forward.clone();
-        Some(Self::Forward(CompiledForward { first, split, path, host, timeout, total_timeout }))
+        let Forward { path, host, timeout, total_timeout, max_body, .. } = forward.clone();
+        Some(Self::Forward(CompiledForward { first, split, path, host, timeout, total_timeout, max_body }))
     }
 
     /// The service that a request goes to as long as nothing is known about it; `None`: to none.

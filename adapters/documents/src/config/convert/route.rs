@@ -120,7 +120,8 @@ fn action(body: &RouteBody, pattern: &PathPattern) -> Result<RouteAction, FieldF
     };
     let timeout = body.timeout_ms.map(Duration::from_millis);
     let total_timeout = body.total_timeout_ms.map(Duration::from_millis);
-    Ok(RouteAction::Forward(Forward { to, path, host, timeout, total_timeout }))
+    let max_body = body.max_body_bytes;
+    Ok(RouteAction::Forward(Forward { to, path, host, timeout, total_timeout, max_body }))
 }
 
 fn split(body: &SplitBody) -> Result<Split, FieldFault> {
@@ -141,6 +142,7 @@ fn redirect(route: &RouteBody, body: &RedirectBody, pattern: &PathPattern) -> Re
         (route.rewrite.is_some(), "/rewrite"),
         (route.timeout_ms.is_some(), "/timeoutMs"),
         (route.total_timeout_ms.is_some(), "/totalTimeoutMs"),
+        (route.max_body_bytes.is_some(), "/maxBodyBytes"),
     ] {
         if is_given {
             return Err(not_allowed(pointer, "is of use only with service or split"));
@@ -207,6 +209,7 @@ pub(super) fn route_body(config: &RouteConfig) -> RouteBody {
         rewrite: forward.and_then(rewrite_body),
         timeout_ms: forward.and_then(|forward| forward.timeout).map(millis),
         total_timeout_ms: forward.and_then(|forward| forward.total_timeout).map(millis),
+        max_body_bytes: forward.and_then(|forward| forward.max_body),
         encoded_slashes: match route.encoded_slashes {
             EncodedSlashes::Reject => SlashesWord::Reject,
             EncodedSlashes::Decode => SlashesWord::Decode,

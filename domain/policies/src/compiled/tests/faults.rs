@@ -185,10 +185,11 @@ fn conditions_and_times_of_a_route_are_checked() {
     assert_eq!(faults_of_route(twice), [fault("duplicate", "/match/query/1/name", "r")]);
     let late = forward(|forward| {
         (forward.timeout, forward.total_timeout) = (Some(Duration::ZERO), Some(Duration::from_hours(25)));
+        forward.max_body = Some((1 << 40) + 1);
     });
     assert_eq!(
         faults_of_route(late),
-        [fault("out_of_range", "/timeoutMs", "r"), fault("out_of_range", "/totalTimeoutMs", "r")]
+        ["/timeoutMs", "/totalTimeoutMs", "/maxBodyBytes"].map(|pointer| fault("out_of_range", pointer, "r"))
     );
 }
 
