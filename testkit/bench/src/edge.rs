@@ -1,4 +1,4 @@
-//! P1 and P2: what a request costs the gateway beside what it costs nginx and `HAProxy`.
+//! P1 to P3: what a request costs the gateway beside what it costs nginx, `HAProxy`, Caddy and Pingora.
 //!
 //! Always: all programs run during the whole benchmark and one is under load at a time; rounds alternate between them; a
 //! ratio is made within a round; answers are compared before and after each run. CPU time is that of the proxy alone.
@@ -18,8 +18,9 @@ use crate::stats::Summary;
 use crate::workspace::{Scope, WorkDir};
 use crate::{machine, peers, wrk};
 
-const WHOLE_PIPELINE_GOAL: f64 = 1.3;
-const OPEN_ROUTE_GOAL: f64 = 1.1;
+const WHOLE_PIPELINE_GOAL: f64 = 0.8;
+const OPEN_ROUTE_GOAL: f64 = 0.9;
+const PINGORA_GOAL: f64 = 0.45;
 
 /// Measures all of them.
 ///
@@ -40,15 +41,16 @@ pub fn edge(scope: &Scope) -> Result<Report> {
             contender.run(&generator, scope, Some(round))?;
         }
     }
+    let to_pingora = contender::ratios_to(&contenders, Kind::Pipeline, Kind::Pingora);
     let goals = vec![
         goal(
             "P1",
             "whole pipeline / nginx with access log and limit",
             WHOLE_PIPELINE_GOAL,
-            &contenders,
-            Kind::Pipeline,
+            &contender::ratios(&contenders, Kind::Pipeline),
         ),
-        goal("P2", "open route / nginx plain", OPEN_ROUTE_GOAL, &contenders, Kind::Open),
+        goal("P2", "open route / nginx plain", OPEN_ROUTE_GOAL, &contender::ratios(&contenders, Kind::Open)),
+        goal("P3", "whole pipeline / Pingora, minimal", PINGORA_GOAL, &to_pingora),
     ];
     let text = format!("{}\n\n{}", notes(scope), table::render(&contenders));
     Ok(Report { key: "edge", title: "The gateway beside other proxies", text, goals })
@@ -71,6 +73,8 @@ fn start(scope: &Scope, work: &WorkDir, upstream: &peers::Peer, token: &str) -> 
     Ok(vec![
         Contender::of_peer(Kind::Nginx, peers::nginx_plain(work, origin)?, None),
         Contender::of_peer(Kind::Haproxy, peers::haproxy(work, origin)?, None),
+        Contender::of_peer(Kind::Caddy, peers::caddy(work, origin)?, None),
+        Contender::of_peer(Kind::Pingora, peers::pingora(work, origin)?, None),
         Contender::of_gateway(Kind::Open, open_gateway, None),
         Contender::of_peer(Kind::NginxLogged, peers::nginx_logged(work, origin)?, Some(token)),
         Contender::of_gateway(Kind::Pipeline, pipeline_gateway, Some(token)),
@@ -90,8 +94,8 @@ fn check_pipeline(gateway: &Gateway, token: &str) -> Result<()> {
     Ok(())
 }
 
-fn goal(id: &'static str, what: &str, at_most: f64, contenders: &[Contender], kind: Kind) -> Goal {
-    let measured = Summary::of(&contender::ratios(contenders, kind)).map(|ratio| ratio.median);
+fn goal(id: &'static str, what: &str, at_most: f64, ratios: &[f64]) -> Goal {
+    let measured = Summary::of(ratios).map(|ratio| ratio.median);
     Goal { id, what: format!("CPU for a request, {what}"), measured, at_most, unit: "" }
 }
 

@@ -1,6 +1,8 @@
-//! The others: nginx and `HAProxy`, with one thread each and kept connections to the upstream.
+//! The others: nginx, `HAProxy`, Caddy and Pingora, with one thread each and kept connections to the upstream.
 //!
 //! Always: a peer that is not installed is told apart from one that does not start. Not here: measuring.
+
+mod pingora;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use crate::http::{self, Request};
 use crate::process::Program;
 use crate::workspace::{WorkDir, free_addresses};
 use crate::{machine, wait};
+
+pub(crate) use self::pingora::pingora;
 
 /// What the upstream answers.
 pub(crate) const ANSWER: &str = r#"{"id":42,"name":"Ada","roles":["admin","author"],"active":true}"#;
@@ -87,14 +91,45 @@ backend origin
     ready(Peer { program, address, log: None }).map(Some)
 }
 
+/// Caddy as a plain proxy, with one thread for its own code (the Go runtime has others).
+pub(crate) fn caddy(work: &WorkDir, upstream: SocketAddr) -> Result<Option<Peer>> {
+    let Some(binary) = machine::installed("caddy") else { return Ok(None) };
+    let [address] = free_addresses()?;
+    let dir = work.dir("caddy")?;
+    let text = format!(
+        "{{
+  admin off
+  auto_https off
+  persist_config off
+}}
+http://{address} {{
+  bind {host}
+  reverse_proxy {upstream} {{
+    transport http {{
+      keepalive_idle_conns_per_host 256
+    }}
+  }}
+}}
+",
+        host = address.ip()
+    );
+    let file = work.file("Caddyfile", &text)?;
+    let mut command = Command::new(binary);
+    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file).stdout(Stdio::null());
+    command.env("GOMAXPROCS", "1").env("HOME", &dir).env("XDG_DATA_HOME", &dir).env("XDG_CONFIG_HOME", &dir);
+    let program = Program::start("caddy", work.path(), &mut command)?;
+    ready(Peer { program, address, log: None }).map(Some)
+}
+
 /// The versions of the installed peers, for the page of results.
 pub(crate) fn versions() -> String {
-    let known = [("nginx", "-v"), ("haproxy", "-v"), ("wrk", "-v")];
+    let known = [("nginx", "-v"), ("haproxy", "-v"), ("caddy", "version"), ("wrk", "-v")];
     let found = known.iter().filter_map(|(name, flag)| {
         let program = machine::installed(name)?;
         Some(format!("{name} {}", machine::version(&program, flag)))
     });
-    found.collect::<Vec<_>>().join(", ")
+    let pingora = pingora::version().map(|version| format!("pingora {version}"));
+    found.chain(pingora).collect::<Vec<_>>().join(", ")
 }
 
 const NGINX_PASS: &str =

@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Nginx,
     NginxLogged,
     Haproxy,
+    Caddy,
+    Pingora,
     Open,
     Pipeline,
 }
@@ -31,6 +33,8 @@ impl Kind {
             Self::Nginx => "nginx, plain",
             Self::NginxLogged => "nginx, access log and limit",
             Self::Haproxy => "HAProxy",
+            Self::Caddy => "Caddy",
+            Self::Pingora => "Pingora, minimal",
             Self::Open => "**NovaGate, open route**",
             Self::Pipeline => "**NovaGate, whole pipeline**",
         }
@@ -39,15 +43,15 @@ impl Kind {
     /// What stands in its row when it cannot be measured.
     pub(super) const fn absence(self) -> &'static str {
         match self {
-            Self::Nginx | Self::NginxLogged | Self::Haproxy => "not installed here",
-            Self::Open | Self::Pipeline => "not built here",
+            Self::Nginx | Self::NginxLogged | Self::Haproxy | Self::Caddy => "not installed here",
+            Self::Pingora | Self::Open | Self::Pipeline => "not built here",
         }
     }
 
     /// What it is compared with.
     pub(super) const fn bar(self) -> Self {
         match self {
-            Self::Nginx | Self::Haproxy | Self::Open => Self::Nginx,
+            Self::Nginx | Self::Haproxy | Self::Caddy | Self::Pingora | Self::Open => Self::Nginx,
             Self::NginxLogged | Self::Pipeline => Self::NginxLogged,
         }
     }
@@ -111,8 +115,13 @@ impl Contender {
 
 /// The ratios of CPU times to those of the bar, one for each round.
 pub(super) fn ratios(contenders: &[Contender], kind: Kind) -> Vec<f64> {
+    ratios_to(contenders, kind, kind.bar())
+}
+
+/// The same to those of another one.
+pub(super) fn ratios_to(contenders: &[Contender], kind: Kind, bar: Kind) -> Vec<f64> {
     let find = |kind| contenders.iter().find(|contender| contender.kind == kind);
-    let (Some(own), Some(bar)) = (find(kind), find(kind.bar())) else { return Vec::new() };
+    let (Some(own), Some(bar)) = (find(kind), find(bar)) else { return Vec::new() };
     let ratio = |sample: &Sample| Some(sample.cpu_us / bar.cpu_us_in(sample.round)?);
     own.samples.iter().filter_map(ratio).collect()
 }
@@ -174,6 +183,8 @@ mod tests {
             contender(Kind::Pipeline, &[9.0]),
         ];
         assert_eq!(ratios(&all, Kind::Open), [1.1, 0.9]);
+        assert_eq!(ratios_to(&all, Kind::Nginx, Kind::Pipeline), [10.0 / 9.0]);
+        assert!(ratios_to(&all, Kind::Pipeline, Kind::Pingora).is_empty());
         assert!(ratios(&all, Kind::Pipeline).is_empty());
     }
 }
