@@ -183,7 +183,13 @@ impl Connection {
             match self.client.poll_fill(cx, &self.worker.buffers) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
                 Poll::Ready(_) => return Poll::Ready(Next::Over),
-                Poll::Pending => return self.late(),
+                Poll::Pending => {
+                    // What was readable was TLS's own.
+                    if self.client.input.is_empty() {
+                        self.client.rest(&self.worker.buffers);
+                    }
+                    return self.late();
+                }
             }
         }
     }
