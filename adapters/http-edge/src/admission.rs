@@ -13,8 +13,8 @@ use http::Method;
 use novagate_framing::{BodyKind, HeadInfo, TargetForm};
 use novagate_kernel::{ConsumerId, ErrorCode, Timestamp};
 use novagate_policies::{
-    Affinity, Bucket, CompiledAction, CompiledForward, CompiledRoute, Credential, Facts, Grounds, Identity, Presented,
-    ServiceIndex, TokenFacts, TokenFault, Verdict,
+    Affinity, Bucket, CompiledAction, CompiledForward, CompiledMirror, CompiledRoute, Credential, Facts, Grounds,
+    Identity, Presented, ServiceIndex, TokenFacts, TokenFault, Verdict,
 };
 use novagate_ports_edge::LiveConfig;
 use novagate_records::{MethodLabel, NO_INDEX};
@@ -25,9 +25,11 @@ use novagate_routing::{
 
 use crate::counting::{Counters, Uncounted, tell};
 use crate::generation::Generation;
+use crate::observe::cells::add;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::request_id::RequestTag;
+use crate::upstream::target::UpstreamTarget;
 use crate::wire::fields::{Fields, scan};
 use crate::wire::names::FieldName;
 use crate::wire::request::{Forward, KeyFields, split_target};
@@ -75,6 +77,8 @@ pub(crate) struct Passage {
     pub(crate) total_timeout: Option<Duration>,
     /// Bytes of a chunked body.
     pub(crate) max_body: Option<u64>,
+    /// The target of a copy, and the limit for it.
+    pub(crate) mirror: Option<(Rc<UpstreamTarget>, Duration)>,
     /// It offers to go on as a WebSocket: what that would rest on.
     pub(crate) websocket: Option<Box<Grounds>>,
 }
@@ -279,8 +283,24 @@ impl Admission<'_> {
             timeout: action.timeout.or(service.timeout),
             total_timeout: action.total_timeout.or(service.total_timeout),
             max_body: action.max_body,
+            mirror: action.mirror.filter(|_| !offers_websocket).and_then(|mirror| self.mirror(mirror, generation)),
             websocket: offers_websocket.then(grounds),
         })
+    }
+
+    /// The target of a copy, if the request in hand is copied. Who has no target up gets none.
+    fn mirror(&self, mirror: CompiledMirror, generation: &Generation) -> Option<(Rc<UpstreamTarget>, Duration)> {
+        let (service, upstream) = generation.service(mirror.service)?;
+        if !upstream.takes_copy(mirror.percent) {
+            return None;
+        }
+        let limit = service.total_timeout.or(service.timeout).unwrap_or(self.worker.shared.settings.timeouts.proxy);
+        let candidate = upstream.pick(service, None, || self.worker.shared.board.now_ms(), None);
+        let Some(candidate) = candidate.and_then(|at| upstream.targets.get(at)) else {
+            add(&self.worker.cells.mirrors_left_out, 1);
+            return None;
+        };
+        Some((Rc::clone(&candidate.target), limit))
     }
 
     /// Writes the line that tells the client where to go.

@@ -27,6 +27,8 @@ pub(crate) struct Generation {
 pub(crate) struct Upstream {
     /// Requests of this worker.
     turns: Cell<u64>,
+    /// Hundredths of a copy that are owed to it.
+    copies_owed: Cell<u8>,
     pub(crate) targets: Box<[Candidate]>,
 }
 
@@ -47,6 +49,7 @@ impl Generation {
     ) -> Self {
         let upstream = |service: &Arc<CompiledService>| Upstream {
             turns: Cell::new(worker as u64),
+            copies_owed: Cell::new(0),
             targets: service
                 .targets
                 .iter()
@@ -65,6 +68,14 @@ impl Generation {
 }
 
 impl Upstream {
+    /// Whether it gets a copy of the request in hand, of which so many in 100 are copied.
+    pub(crate) fn takes_copy(&self, percent: u8) -> bool {
+        let owed = self.copies_owed.get().saturating_add(percent);
+        let takes = owed >= 100;
+        self.copies_owed.set(if takes { owed - 100 } else { owed });
+        takes
+    }
+
     /// A target that takes traffic, as the service wants it chosen, except one that was tried.
     pub(crate) fn pick(
         &self,

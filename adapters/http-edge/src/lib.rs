@@ -20,6 +20,7 @@ mod counting;
 mod deadlines;
 mod exchange;
 mod generation;
+mod mirror;
 mod observe;
 mod options;
 mod peer;

@@ -215,6 +215,16 @@ impl EdgeHandle {
         self.metrics.sum(|worker| Some(&worker.tls_failures))
     }
 
+    /// Copies of requests for a mirror that were not made: one too many, or of a body that was not there as a whole.
+    pub fn mirrors_left_out(&self) -> u64 {
+        self.metrics.sum(|worker| Some(&worker.mirrors_left_out))
+    }
+
+    /// Copies of requests for a mirror that had no answer in time.
+    pub fn mirrors_failed(&self) -> u64 {
+        self.metrics.sum(|worker| Some(&worker.mirrors_failed))
+    }
+
     /// Ends the data plane: accepts nothing more, closes idle connections, lets running requests finish within `grace`.
     /// Returns how many connections had to be cut after it.
     pub async fn drain(&self, grace: Duration) -> usize {

@@ -78,6 +78,8 @@ pub(crate) struct Worker {
     pub(crate) emptied: Notify,
     /// Connections that are being told that there are too many.
     pub(crate) turned_away: Cell<usize>,
+    /// Copies of requests that are under way.
+    pub(crate) mirrors: Cell<usize>,
     generation: RefCell<Option<Rc<Generation>>>,
     retiring: RefCell<Vec<Rc<Generation>>>,
     targets: RefCell<HashMap<TargetUrl, Rc<UpstreamTarget>>>,
@@ -105,6 +107,7 @@ impl Worker {
             draining: Cell::new(false),
             emptied: Notify::new(),
             turned_away: Cell::new(0),
+            mirrors: Cell::new(0),
             generation: RefCell::default(),
             retiring: RefCell::default(),
             targets: RefCell::default(),

@@ -20,6 +20,17 @@ pub(crate) struct GatewayOps {
     stopping: Arc<AtomicBool>,
 }
 
+/// A counter of the workers: name, meaning, how to read it.
+type Counter = (&'static str, &'static str, fn(&EdgeHandle) -> u64);
+
+/// What the workers count beside requests.
+const COUNTERS: [Counter; 4] = [
+    ("request_panics_total", "Requests and connections lost to a panic.", EdgeHandle::panics),
+    ("tls_handshake_failures_total", "Connections on which TLS was not agreed.", EdgeHandle::tls_failures),
+    ("mirror_left_out_total", "Copies of requests for a mirror that were not made.", EdgeHandle::mirrors_left_out),
+    ("mirror_failures_total", "Copies of requests for a mirror without an answer.", EdgeHandle::mirrors_failed),
+];
+
 impl GatewayOps {
     pub(crate) fn new(
         edge: Edge,
@@ -43,14 +54,10 @@ impl GatewayOps {
                 limit_errors: limit_errors.load(Ordering::Relaxed),
             }
         })?;
-        let panics = Arc::clone(&plane);
-        exporter.counter("request_panics_total", "Requests and connections lost to a panic.", move |observe| {
-            observe((panics.panics(), Vec::new()));
-        });
-        let failures = Arc::clone(&plane);
-        exporter.counter("tls_handshake_failures_total", "Connections on which TLS was not agreed.", move |observe| {
-            observe((failures.tls_failures(), Vec::new()));
-        });
+        for (name, help, read) in COUNTERS {
+            let plane = Arc::clone(&plane);
+            exporter.counter(name, help, move |observe| observe((read(&plane), Vec::new())));
+        }
         Ok(Self { exporter, edge, plane, node, stopping })
     }
 

@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub use self::{
-    action::{CompiledAction, CompiledForward},
+    action::{CompiledAction, CompiledForward, CompiledMirror},
     balance::{Affinity, Load},
     consumer::CompiledConsumer,
     grounds::Grounds,

@@ -26,8 +26,8 @@ pub use self::{
     buckets::{Bucket, NodeLimits, Tier},
     compile::{MAX_CONSUMERS, MAX_KEYS, MAX_ROUTES, MAX_SERVICES},
     compiled::{
-        Affinity, CompiledAction, CompiledConfig, CompiledConsumer, CompiledForward, CompiledRoute, CompiledService,
-        Grounds, Load, ServiceIndex,
+        Affinity, CompiledAction, CompiledConfig, CompiledConsumer, CompiledForward, CompiledMirror, CompiledRoute,
+        CompiledService, Grounds, Load, ServiceIndex,
     },
     config::{AuthRule, ConfigObject, Consumer, ConsumerKeyGrant, LimitBy, RateLimit, RouteConfig, RouteLimit},
     credentials::{CredentialKind, Presented, X_API_KEY, carries_consumer_key},

@@ -17,9 +17,9 @@ pub const MAX_SPLIT: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteAction {
     /// It goes to a service.
-    Forward(Forward),
+    Forward(Box<Forward>),
     /// The client is told to go elsewhere.
-    Redirect(Redirect),
+    Redirect(Box<Redirect>),
 }
 
 /// How requests go to a service.
@@ -37,6 +37,17 @@ pub struct Forward {
     pub total_timeout: Option<Duration>,
     /// Bytes of a request's body, below the node's own bound; at most 1 TiB.
     pub max_body: Option<u64>,
+    /// Who gets copies of requests.
+    pub mirror: Option<Mirror>,
+}
+
+/// A second service that gets copies of requests and whose answers nobody reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// Its name.
+    pub service: Name,
+    /// How many of 100 requests are copied; 1 to 100.
+    pub percent: u8,
 }
 
 /// Which service a request goes to.
@@ -140,20 +151,28 @@ pub struct RequestOrigin<'a> {
 }
 
 impl RouteAction {
-    /// The services that it names.
+    /// The services that it names, those that answer first.
     pub fn services(&self) -> impl Iterator<Item = &Name> {
-        let (one, several) = match self {
-            Self::Forward(Forward { to: ForwardTo::Service(service), .. }) => (Some(service), &[][..]),
-            Self::Forward(Forward { to: ForwardTo::Split(split), .. }) => (None, &*split.services),
-            Self::Redirect(_) => (None, &[][..]),
+        let forward = match self {
+            Self::Forward(forward) => Some(&**forward),
+            Self::Redirect(_) => None,
         };
-        one.into_iter().chain(several.iter().map(|each| &each.service))
+        let (one, several) = match forward.map(|forward| &forward.to) {
+            Some(ForwardTo::Service(service)) => (Some(service), &[][..]),
+            Some(ForwardTo::Split(split)) => (None, &*split.services),
+            None => (None, &[][..]),
+        };
+        let mirror = forward.and_then(|forward| forward.mirror.as_ref()).map(|mirror| &mirror.service);
+        one.into_iter().chain(several.iter().map(|each| &each.service)).chain(mirror)
     }
 
     /// The same with another name for a service.
     #[must_use]
     pub fn renamed(mut self, service: &Name, name: &Name) -> Self {
         if let Self::Forward(forward) = &mut self {
+            if let Some(mirror) = forward.mirror.as_mut().filter(|mirror| mirror.service == *service) {
+                mirror.service.clone_from(name);
+            }
             match &mut forward.to {
                 ForwardTo::Service(known) if known == service => known.clone_from(name),
                 ForwardTo::Service(_) => {}
@@ -168,6 +187,18 @@ impl RouteAction {
     }
 }
 
+impl From<Forward> for RouteAction {
+    fn from(forward: Forward) -> Self {
+        Self::Forward(Box::new(forward))
+    }
+}
+
+impl From<Redirect> for RouteAction {
+    fn from(redirect: Redirect) -> Self {
+        Self::Redirect(Box::new(redirect))
+    }
+}
+
 impl Forward {
     /// To one service, everything else as it came.
     pub const fn to(service: Name) -> Self {
@@ -178,6 +209,7 @@ impl Forward {
             timeout: None,
             total_timeout: None,
             max_body: None,
+            mirror: None,
         }
     }
 }
@@ -302,11 +334,13 @@ mod tests {
         let services = vec![weighted("old"), weighted("other")];
         let split = Split { on: HashOn::Consumer, services };
         let forward = Forward { to: ForwardTo::Split(split), ..Forward::to(name("old")) };
+        let mirror = Some(Mirror { service: name("old"), percent: 1 });
         for (action, expected) in [
-            (RouteAction::Forward(Forward::to(name("old"))), vec!["new"]),
-            (RouteAction::Forward(Forward::to(name("other"))), vec!["other"]),
-            (RouteAction::Forward(forward), vec!["new", "other"]),
-            (RouteAction::Redirect(redirect()), vec![]),
+            (RouteAction::from(Forward { mirror, ..Forward::to(name("other")) }), vec!["other", "new"]),
+            (RouteAction::from(Forward::to(name("old"))), vec!["new"]),
+            (RouteAction::from(Forward::to(name("other"))), vec!["other"]),
+            (RouteAction::from(forward), vec!["new", "other"]),
+            (RouteAction::from(redirect()), vec![]),
         ] {
             let renamed = action.renamed(&name("old"), &name("new"));
             assert_eq!(renamed.services().map(Name::as_str).collect::<Vec<_>>(), expected);

@@ -19,8 +19,8 @@ mod template;
 
 pub use self::{
     action::{
-        Forward, ForwardHost, ForwardPath, ForwardTo, MAX_SPLIT, Redirect, RedirectStatus, RequestOrigin, RouteAction,
-        Scheme, Split, WeightedService,
+        Forward, ForwardHost, ForwardPath, ForwardTo, MAX_SPLIT, Mirror, Redirect, RedirectStatus, RequestOrigin,
+        RouteAction, Scheme, Split, WeightedService,
     },
     balance::{HashOn, HashOnError, LoadBalancing},
     condition::{

@@ -15,8 +15,8 @@ use novagate_policies::{
 use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
     Condition, ConditionOn, EncodedSlashes, Expression, Forward, ForwardHost, ForwardPath, ForwardTo, HashOn,
-    HealthCheck, HostPattern, LoadBalancing, PathPattern, PathTemplate, Redirect, RedirectStatus, Route, RouteAction,
-    RouteMatch, Scheme, Service, Split, Target, TargetUrl, ValueTest, WeightedService,
+    HealthCheck, HostPattern, LoadBalancing, Mirror, PathPattern, PathTemplate, Redirect, RedirectStatus, Route,
+    RouteAction, RouteMatch, Scheme, Service, Split, Target, TargetUrl, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -147,7 +147,7 @@ impl Maker {
 
     fn action(&self, pattern: &PathPattern) -> RouteAction {
         if self.below(4) == 0 {
-            return RouteAction::Redirect(Redirect {
+            return RouteAction::from(Redirect {
                 status: *self.0.entropy().pick(&RedirectStatus::ALL),
                 scheme: self.maybe(|| Scheme::Https),
                 host: self.maybe(|| "www.example.com".into()),
@@ -159,7 +159,7 @@ impl Maker {
         let weighted =
             || WeightedService { service: self.0.name("svc"), weight: u16::try_from(self.below(1_001)).unwrap() };
         let split = || Split { on: HashOn::Cookie("sid".into()), services: vec![weighted(), weighted()] };
-        RouteAction::Forward(Forward {
+        RouteAction::from(Forward {
             to: if self.below(2) == 0 { ForwardTo::Split(split()) } else { ForwardTo::Service(self.0.name("svc")) },
             path: match self.below(3) {
                 // Only what ends in `/*` has a prefix that can be removed.
@@ -175,6 +175,10 @@ impl Maker {
             timeout: self.maybe(|| self.millis(1, 3_600_000)),
             total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
             max_body: self.maybe(|| self.below(1 << 40)),
+            mirror: self.maybe(|| {
+                let percent = u8::try_from(1 + self.below(100)).unwrap();
+                Mirror { service: self.0.name("svc"), percent }
+            }),
         })
     }
 

@@ -6,7 +6,7 @@ use novagate_policies::ConfigObject;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::route_body::{MatchBody, RedirectBody, RewriteBody, SplitBody, is_false};
+use super::route_body::{MatchBody, MirrorBody, RedirectBody, RewriteBody, SplitBody, is_false};
 
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -98,6 +98,9 @@ pub struct RouteBody {
     /// Where clients are told to go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<RedirectBody>,
+    /// A service that gets copies of requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorBody>,
     /// Whether the literal prefix of a `/a/*` path is removed before forwarding.
     #[serde(default)]
     pub strip_prefix: bool,
@@ -115,7 +118,7 @@ pub struct RouteBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 86_400_000)]
     pub total_timeout_ms: Option<u64>,
-    /// Bytes of a request's body, below the gateway's MAX_BODY_BYTES; missing: that alone.
+    /// Bytes of a request's body, below the gateway's `MAX_BODY_BYTES`; missing: that alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 1_099_511_627_776_u64)]
     pub max_body_bytes: Option<u64>,

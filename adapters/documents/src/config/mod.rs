@@ -27,7 +27,9 @@ pub use self::body::{
     AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, HealthCheckBody, LimitByWord, NoPolicy,
     RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
 };
-pub use self::route_body::{ConditionBody, MatchBody, RedirectBody, RewriteBody, SchemeWord, ShareBody, SplitBody};
+pub use self::route_body::{
+    ConditionBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, SchemeWord, ShareBody, SplitBody,
+};
 pub(crate) use self::{
     body::{AnyBody, ConsumerKeyBody},
     shapes::shape_of,

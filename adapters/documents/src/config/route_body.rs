@@ -75,6 +75,18 @@ pub struct ShareBody {
     pub weight: u16,
 }
 
+/// A second service that gets copies of requests and whose answers nobody reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MirrorBody {
+    /// The name of the service.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "users-next")]
+    pub service: String,
+    /// How many of 100 requests are copied.
+    #[serde(default = "MirrorBody::all")]
+    #[schema(minimum = 1, maximum = 100, default = 100)]
+    pub percent: u8,
+}
+
 /// What a service is told in place of what the client has asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RewriteBody {
@@ -129,6 +141,12 @@ pub enum SchemeWord {
 impl SplitBody {
     fn consumer() -> String {
         "consumer".to_owned()
+    }
+}
+
+impl MirrorBody {
+    const fn all() -> u8 {
+        100
     }
 }
 

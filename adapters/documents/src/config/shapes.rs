@@ -102,6 +102,10 @@ static ROUTE: Shape = Shape::Object(&[
             optional("dropQuery", Shape::Flag),
         ]),
     ),
+    nullable(
+        "mirror",
+        Shape::Object(&[needed("service", NAME), optional("percent", Shape::Integer { min: 1, max: 100 })]),
+    ),
     optional("stripPrefix", Shape::Flag),
     optional("preserveHost", Shape::Flag),
     nullable(

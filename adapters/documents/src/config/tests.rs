@@ -70,7 +70,7 @@ fn defaults_are_those_of_the_domain() {
     assert_eq!(config.auth, novagate_policies::AuthRule::default());
     assert!(config.rate_limit.is_none() && config.route.matcher.methods.is_empty());
     let forward = novagate_routing::Forward::to(novagate_kernel::Name::parse("users").unwrap());
-    assert_eq!(config.route.action, novagate_routing::RouteAction::Forward(forward));
+    assert_eq!(config.route.action, novagate_routing::RouteAction::from(forward));
     let ConfigObject::Service(made) = parse_object(ObjectKind::Service, id(), &service(|_| ())).unwrap() else {
         panic!()
     };

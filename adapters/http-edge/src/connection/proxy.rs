@@ -14,6 +14,7 @@ use super::{Connection, Manners, MethodKind, Then};
 use crate::admission::{Passage, Request};
 use crate::exchange::{Asks, End, Exchange, Outcome, Repeat, Terms, Upload};
 use crate::generation::{Generation, Upstream};
+use crate::mirror::Copy;
 use crate::observe::cells::add;
 use crate::refusal::Refusal;
 use crate::upstream::connect::ConnectFault;
@@ -41,7 +42,8 @@ struct Course<'a> {
 
 impl Connection {
     /// Sends a request to its service and the response to the client.
-    pub(super) async fn proxy(&mut self, request: Request, passage: Passage, manners: &Manners) -> Then {
+    pub(super) async fn proxy(&mut self, request: Request, mut passage: Passage, manners: &Manners) -> Then {
+        self.copy(&mut passage, manners);
         let Some(generation) = request.generation.clone() else { return Then::Close };
         let Some((service, upstream)) = generation.service(passage.service) else { return Then::Close };
         if let Some(most) = passage.max_body {
@@ -92,6 +94,17 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Sends a copy to the mirror, if there is to be one.
+    fn copy(&self, passage: &mut Passage, manners: &Manners) {
+        let Some((target, limit)) = passage.mirror.take() else { return };
+        let mut head = self.drafts.head.clone();
+        if let Some(place) = &passage.authority {
+            replace_authority(&mut head, &mut place.clone(), &target.authority);
+        }
+        let copy = Copy { target, head, asks_head_only: manners.method == MethodKind::Head, limit };
+        copy.send(&self.worker, manners.body, self.client.input.unread());
     }
 
     async fn exchange(

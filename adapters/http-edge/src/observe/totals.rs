@@ -34,6 +34,10 @@ pub(crate) struct WorkerCells {
     pub(crate) panics: AtomicU64,
     /// Connections on which TLS was not agreed.
     pub(crate) tls_failures: AtomicU64,
+    /// Copies of requests that were not made.
+    pub(crate) mirrors_left_out: AtomicU64,
+    /// Copies of requests that had no answer.
+    pub(crate) mirrors_failed: AtomicU64,
 }
 
 /// The configurations of a worker: those that requests are served under, and the sums of those before.
@@ -82,6 +86,8 @@ impl WorkerCells {
             websockets: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             tls_failures: AtomicU64::new(0),
+            mirrors_left_out: AtomicU64::new(0),
+            mirrors_failed: AtomicU64::new(0),
         }
     }
 

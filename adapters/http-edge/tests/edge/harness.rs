@@ -109,7 +109,7 @@ pub(crate) fn route(id: u128, path: &str, service: &str) -> RouteConfig {
             id: RouteId::from_u128(id),
             name: name(&format!("route-{id}")),
             matcher: RouteMatch::on(PathPattern::parse(path).unwrap()),
-            action: RouteAction::Forward(Forward::to(name(service))),
+            action: RouteAction::from(Forward::to(name(service))),
             encoded_slashes: EncodedSlashes::Reject,
         },
         auth: AuthRule::default(),
@@ -444,6 +444,26 @@ impl Upstream {
         let served = Self::scripted(move |_, conn| {
             while let Some(head) = conn.next_head() {
                 log.lock().unwrap().push(head);
+                conn.send(answer);
+            }
+        });
+        Self { requests, ..served }
+    }
+
+    /// The same, and keeps bodies with a Content-Length beside the heads.
+    pub(crate) fn recording(answer: &'static str) -> Self {
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = Arc::clone(&requests);
+        let served = Self::scripted(move |_, conn| {
+            while let Some(mut seen) = conn.next_head() {
+                let length = seen
+                    .to_ascii_lowercase()
+                    .split_once("content-length: ")
+                    .map_or(0, |(_, behind)| behind.split("\r\n").next().unwrap().parse().unwrap());
+                seen.push_str(&String::from_utf8_lossy(&conn.read_exact(length)));
+                let is_head = seen.starts_with("HEAD ");
+                log.lock().unwrap().push(seen);
+                let answer = if is_head { answer.split_inclusive("\r\n\r\n").next().unwrap() } else { answer };
                 conn.send(answer);
             }
         });

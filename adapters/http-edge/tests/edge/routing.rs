@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use novagate_policies::{ConfigObject, RateLimit, RouteConfig};
 use novagate_routing::{
-    Condition, ConditionOn, Expression, ForwardHost, ForwardPath, ForwardTo, HashOn, LoadBalancing, PathTemplate,
-    Redirect, RedirectStatus, RouteAction, Scheme, Split, ValueTest, WeightedService,
+    Condition, ConditionOn, Expression, ForwardHost, ForwardPath, ForwardTo, HashOn, LoadBalancing, Mirror,
+    PathTemplate, Redirect, RedirectStatus, RouteAction, Scheme, Split, ValueTest, WeightedService,
 };
 
-use crate::harness::{HELLO, Setup, Upstream, consumer, get, grant, key, name, route, service};
+use crate::harness::{HELLO, Setup, Upstream, consumer, get, grant, key, name, route, service, wait_until};
 
 fn exact(on: ConditionOn, value: &str) -> Condition {
     Condition { on, test: ValueTest::exact(value).unwrap() }
@@ -120,10 +120,10 @@ fn another_target_is_told_the_host_that_the_route_says() {
 fn a_redirect_tells_where_to_go_and_no_upstream_hears_of_it() {
     let mut https = route(1, "/*", "up");
     let scheme = Some(Scheme::Https);
-    https.route.action = RouteAction::Redirect(Redirect { status: RedirectStatus::Permanent, scheme, ..redirect() });
+    https.route.action = RouteAction::from(Redirect { status: RedirectStatus::Permanent, scheme, ..redirect() });
     let mut moved = route(2, "/old/{id}/*", "up");
     let path = Some(template(&moved, "/new/{id}/*"));
-    moved.route.action = RouteAction::Redirect(Redirect { path, drop_query: true, ..redirect() });
+    moved.route.action = RouteAction::from(Redirect { path, drop_query: true, ..redirect() });
     let edge = Setup::new(vec![ConfigObject::Route(https), ConfigObject::Route(moved)]).start();
     let mut client = edge.connect();
     client.send(get("/a%20b?q=1", ""));
@@ -148,7 +148,7 @@ fn a_redirect_tells_where_to_go_and_no_upstream_hears_of_it() {
 #[test]
 fn a_redirect_is_for_those_whom_the_route_admits() {
     let mut closed = route(1, "/*", "up");
-    closed.route.action = RouteAction::Redirect(Redirect { host: Some("b.example".into()), ..redirect() });
+    closed.route.action = RouteAction::from(Redirect { host: Some("b.example".into()), ..redirect() });
     closed.auth.required = true;
     let limit = RateLimit { max: 1, window: Duration::from_mins(1) };
     let objects = vec![ConfigObject::Route(closed), consumer(1, "app", &[], Some(limit)), grant(1, 1)];
@@ -225,6 +225,94 @@ fn requests_without_the_value_of_a_split_go_by_their_address() {
     }
     let seen = [first.requests().len(), second.requests().len()];
     assert!(seen.iter().all(|count| *count > 0 && count % 2 == 0), "{seen:?}");
+}
+
+/// A service at `first` whose requests are copied to `second`.
+fn mirrored(first: &str, second: &str, percent: u8) -> Setup {
+    let objects = vec![
+        ConfigObject::Service(service(1, "first", &[first])),
+        ConfigObject::Service(service(2, "second", &[second])),
+        ConfigObject::Route(route(1, "/*", "first")),
+    ];
+    let mirror = Mirror { service: name("second"), percent };
+    Setup::new(objects).with_forward(|forward| forward.mirror = Some(mirror.clone()))
+}
+
+#[test]
+fn a_mirror_gets_requests_and_its_answers_change_nothing() {
+    let (first, second) =
+        (Upstream::fixed(HELLO), Upstream::recording("HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno"));
+    let edge = mirrored(&first.url, &second.url, 100).start();
+    let mut client = edge.connect();
+    let copied = |count| wait_until("it is copied", || second.requests().len() == count);
+    client.send(get("/a?b=c", "X-Own: 1\r\n"));
+    assert_eq!(client.response().text(), "hello");
+    copied(1);
+    client.send("POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    assert_eq!(client.response().text(), "hello");
+    copied(2);
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response_to("HEAD").status, 200);
+    copied(3);
+    let requests = second.requests();
+    assert!(
+        requests[0].starts_with("GET /a?b=c HTTP/1.1\r\n") && requests[0].contains("\r\nX-Own: 1\r\n"),
+        "{requests:?}"
+    );
+    assert!(requests[0].contains(&format!("\r\nhost: {}\r\n", second.addr)), "{requests:?}");
+    assert!(requests[1].ends_with("\r\n\r\nabc"), "{requests:?}");
+    assert_eq!(first.requests().len(), 3);
+    let records = edge.records(3);
+    assert!(records.iter().all(|record| record.status == 200 && record.service == 0));
+    assert_eq!((edge.handle.mirrors_left_out(), edge.handle.mirrors_failed()), (0, 0));
+}
+
+#[test]
+fn a_mirror_gets_its_share() {
+    let (first, second) = (Upstream::fixed(HELLO), Upstream::fixed(HELLO));
+    let edge = mirrored(&first.url, &second.url, 30).start();
+    let mut client = edge.connect();
+    for _ in 0..50 {
+        client.send(get("/", ""));
+        assert_eq!(client.response().status, 200);
+    }
+    wait_until("the share is copied", || second.requests().len() == 15);
+}
+
+#[test]
+fn a_mirror_that_hangs_breaks_off_or_is_not_there_costs_copies_only() {
+    let first = Upstream::fixed(HELLO);
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let hanging = Upstream::scripted(|_, conn| drop(conn.rest()));
+    let broken = Upstream::scripted(|_, conn| {
+        conn.next_head();
+        conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort");
+    });
+    for second in [&gone, &hanging.url, &broken.url] {
+        let setup = mirrored(&first.url, second, 100).with_service(|service| {
+            service.timeout = Some(Duration::from_millis(100));
+        });
+        let edge = setup.start();
+        assert_eq!(edge.ask(&get("/", "")).text(), "hello");
+        wait_until("the copy has failed", || edge.handle.mirrors_failed() == 1);
+        assert_eq!(edge.ask(&get("/", "")).text(), "hello");
+    }
+}
+
+#[test]
+fn a_body_that_is_not_there_as_a_whole_is_not_copied() {
+    let (first, second) = (Upstream::echo(), Upstream::fixed(HELLO));
+    let edge = mirrored(&first.url, &second.url, 100).start();
+    let mut client = edge.connect();
+    client.send("POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    client.send("POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc");
+    wait_until("the copy is left out", || edge.handle.mirrors_left_out() == 2);
+    client.send("def");
+    assert!(client.response().text().ends_with("abcdef"));
+    assert!(second.requests().is_empty());
 }
 
 #[test]

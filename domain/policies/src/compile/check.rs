@@ -104,13 +104,16 @@ fn action(subject: &mut Subject<'_>, action: &RouteAction, path: &PathPattern) {
         RouteAction::Forward(forward) => {
             timeouts(subject, forward.timeout, forward.total_timeout);
             let holds = forward.max_body.is_none_or(|most| most <= MAX_BODY);
+            if let Some(mirror) = &forward.mirror {
+                subject.range((1..=100).contains(&mirror.percent), "/mirror/percent", "a share is 1 to 100 percent");
+            }
             subject.range(holds, "/maxBodyBytes", "a body has at most 1099511627776 bytes");
             if let ForwardTo::Split(split) = &forward.to {
                 self::split(subject, split);
             }
         }
         RouteAction::Redirect(redirect) => {
-            let Redirect { scheme, host, port, path: to, .. } = redirect;
+            let Redirect { scheme, host, port, path: to, .. } = &**redirect;
             let goes_elsewhere = scheme.is_some() || host.is_some() || port.is_some();
             let changes_path = to.as_ref().is_some_and(|to| to.as_str() != path.as_str());
             if !goes_elsewhere && !changes_path {

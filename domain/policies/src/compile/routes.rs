@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use novagate_kernel::Name;
 use novagate_routing::{
-    Conflict, Forward, ForwardTo, RouteAction, RouteMatch, RouteTable, RouteTableBuilder, Service, TableWarning,
+    Conflict, ForwardTo, RouteAction, RouteMatch, RouteTable, RouteTableBuilder, Service, TableWarning,
 };
 
 use crate::fault::{Faults, Subject};
@@ -22,12 +22,23 @@ pub(super) struct Compiled {
 pub(super) fn check_services(faults: &mut Faults, routes: &[&RouteConfig], services: &[&Service]) {
     let names: HashSet<&Name> = services.iter().map(|service| &service.name).collect();
     for config in routes {
-        let is_split = matches!(&config.route.action, RouteAction::Forward(Forward { to: ForwardTo::Split(_), .. }));
         for (at, service) in config.route.action.services().enumerate().filter(|(_, service)| !names.contains(service))
         {
-            let pointer = if is_split { format!("/split/services/{at}/service") } else { "/service".to_owned() };
+            let pointer = pointer_of(&config.route.action, at);
             subject(faults, config).fault(pointer, "unknown_service", format!("there is no service named {service}"));
         }
+    }
+}
+
+/// Where the service with this number stands among those that an action names.
+fn pointer_of(action: &RouteAction, at: usize) -> String {
+    match action {
+        RouteAction::Forward(forward) => match &forward.to {
+            ForwardTo::Service(_) if at == 0 => "/service".to_owned(),
+            ForwardTo::Split(split) if at < split.services.len() => format!("/split/services/{at}/service"),
+            ForwardTo::Service(_) | ForwardTo::Split(_) => "/mirror/service".to_owned(),
+        },
+        RouteAction::Redirect(_) => "/redirect".to_owned(),
     }
 }
 

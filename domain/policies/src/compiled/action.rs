@@ -33,6 +33,17 @@ pub struct CompiledForward {
     pub total_timeout: Option<Duration>,
     /// Bytes of a request's body; `None`: the node's bound alone.
     pub max_body: Option<u64>,
+    /// Who gets copies of requests.
+    pub mirror: Option<CompiledMirror>,
+}
+
+/// A service that gets copies of requests.
+#[derive(Debug, Clone, Copy)]
+pub struct CompiledMirror {
+    /// Which one.
+    pub service: ServiceIndex,
+    /// How many of 100 requests are copied.
+    pub percent: u8,
 }
 
 #[derive(Debug)]
@@ -50,7 +61,7 @@ impl CompiledAction {
     ) -> Option<Self> {
         let forward = match action {
             RouteAction::Forward(forward) => forward,
-            RouteAction::Redirect(redirect) => return Some(Self::Redirect(Box::new(redirect.clone()))),
+            RouteAction::Redirect(redirect) => return Some(Self::Redirect(redirect.clone())),
         };
         let (first, split) = match &forward.to {
             ForwardTo::Service(service) => (find(service)?.index, None),
@@ -65,8 +76,12 @@ impl CompiledAction {
                 (first, Some(Box::new(CompiledSplit { on: split.on.clone(), shares: shares.into() })))
             }
         };
-        let Forward { path, host, timeout, total_timeout, max_body, .. } = forward.clone();
-        Some(Self::Forward(CompiledForward { first, split, path, host, timeout, total_timeout, max_body }))
+        let mirror = match &forward.mirror {
+            Some(mirror) => Some(CompiledMirror { service: find(&mirror.service)?.index, percent: mirror.percent }),
+            None => None,
+        };
+        let Forward { path, host, timeout, total_timeout, max_body, .. } = Forward::clone(forward);
+        Some(Self::Forward(CompiledForward { first, split, path, host, timeout, total_timeout, max_body, mirror }))
     }
 
     /// The service that a request goes to as long as nothing is known about it; `None`: to none.

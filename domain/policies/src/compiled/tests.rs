@@ -46,7 +46,7 @@ fn route(id: u128, text: &str, path: &str, service: &str) -> RouteConfig {
             id: RouteId::from_u128(id),
             name: name(text),
             matcher: RouteMatch::on(PathPattern::parse(path).unwrap()),
-            action: RouteAction::Forward(Forward::to(name(service))),
+            action: RouteAction::from(Forward::to(name(service))),
             encoded_slashes: EncodedSlashes::Reject,
         },
         auth: AuthRule::default(),

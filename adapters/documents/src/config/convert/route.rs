@@ -9,13 +9,15 @@ use novagate_policies::{AuthRule, ConfigObject, LimitBy, RateLimit, RouteConfig,
 use novagate_ports_control::inbound::FieldFault;
 use novagate_routing::{
     Condition, ConditionError, ConditionOn, EncodedSlashes, Expression, Forward, ForwardHost, ForwardPath, ForwardTo,
-    HashOn, HostPattern, PathPattern, PathTemplate, Redirect, RedirectStatus, Route, RouteAction, RouteMatch, Scheme,
-    Split, TargetUrl, ValueTest, WeightedService,
+    HashOn, HostPattern, Mirror, PathPattern, PathTemplate, Redirect, RedirectStatus, Route, RouteAction, RouteMatch,
+    Scheme, Split, TargetUrl, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
 use super::super::body::{AcceptWord, AuthBody, LimitByWord, RouteBody, RouteLimitBody, SlashesWord};
-use super::super::route_body::{ConditionBody, MatchBody, RedirectBody, RewriteBody, SchemeWord, ShareBody, SplitBody};
+use super::super::route_body::{
+    ConditionBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, SchemeWord, ShareBody, SplitBody,
+};
 use super::{at_pointer, millis, name_at};
 
 pub(in crate::config) fn route(id: Uuid, body: &RouteBody) -> Result<ConfigObject, FieldFault> {
@@ -121,7 +123,12 @@ fn action(body: &RouteBody, pattern: &PathPattern) -> Result<RouteAction, FieldF
     let timeout = body.timeout_ms.map(Duration::from_millis);
     let total_timeout = body.total_timeout_ms.map(Duration::from_millis);
     let max_body = body.max_body_bytes;
-    Ok(RouteAction::Forward(Forward { to, path, host, timeout, total_timeout, max_body }))
+    let mirror = body.mirror.as_ref().map(|mirror| {
+        let service = name_at(&mirror.service, "/mirror/service")?;
+        Ok(Mirror { service, percent: mirror.percent })
+    });
+    let mirror = mirror.transpose()?;
+    Ok(Forward { to, path, host, timeout, total_timeout, max_body, mirror }.into())
 }
 
 fn split(body: &SplitBody) -> Result<Split, FieldFault> {
@@ -140,6 +147,7 @@ fn redirect(route: &RouteBody, body: &RedirectBody, pattern: &PathPattern) -> Re
         (route.strip_prefix, "/stripPrefix"),
         (route.preserve_host, "/preserveHost"),
         (route.rewrite.is_some(), "/rewrite"),
+        (route.mirror.is_some(), "/mirror"),
         (route.timeout_ms.is_some(), "/timeoutMs"),
         (route.total_timeout_ms.is_some(), "/totalTimeoutMs"),
         (route.max_body_bytes.is_some(), "/maxBodyBytes"),
@@ -150,7 +158,7 @@ fn redirect(route: &RouteBody, body: &RedirectBody, pattern: &PathPattern) -> Re
     }
     let status = RedirectStatus::ALL.into_iter().find(|status| status.code() == body.status);
     let path = body.path.as_deref().map(|text| template(text, pattern, "/redirect/path")).transpose()?;
-    Ok(RouteAction::Redirect(Redirect {
+    Ok(RouteAction::from(Redirect {
         status: status
             .ok_or_else(|| FieldFault::new("/redirect/status", "out_of_range", "must be 301, 302, 303, 307 or 308"))?,
         scheme: body.scheme.map(|word| match word {
@@ -190,8 +198,8 @@ fn not_allowed(pointer: impl Into<String>, message: impl Display) -> FieldFault 
 pub(super) fn route_body(config: &RouteConfig) -> RouteBody {
     let route = &config.route;
     let (forward, redirect) = match &route.action {
-        RouteAction::Forward(forward) => (Some(forward), None),
-        RouteAction::Redirect(redirect) => (None, Some(redirect)),
+        RouteAction::Forward(forward) => (Some(&**forward), None),
+        RouteAction::Redirect(redirect) => (None, Some(&**redirect)),
     };
     let (service, split) = match forward.map(|forward| &forward.to) {
         Some(ForwardTo::Service(service)) => (Some(service.to_string()), None),
@@ -204,6 +212,9 @@ pub(super) fn route_body(config: &RouteConfig) -> RouteBody {
         service,
         split,
         redirect: redirect.map(redirect_body),
+        mirror: forward
+            .and_then(|forward| forward.mirror.as_ref())
+            .map(|mirror| MirrorBody { service: mirror.service.to_string(), percent: mirror.percent }),
         strip_prefix: forward.is_some_and(|forward| forward.path == ForwardPath::Stripped),
         preserve_host: forward.is_some_and(|forward| forward.host == ForwardHost::Client),
         rewrite: forward.and_then(rewrite_body),

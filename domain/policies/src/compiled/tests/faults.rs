@@ -1,7 +1,8 @@
 //! What is refused, and where.
 
 use novagate_routing::{
-    Condition, ConditionOn, Forward, ForwardTo, HashOn, Redirect, RedirectStatus, Split, ValueTest, WeightedService,
+    Condition, ConditionOn, Forward, ForwardTo, HashOn, Mirror, Redirect, RedirectStatus, Split, ValueTest,
+    WeightedService,
 };
 
 use super::*;
@@ -121,7 +122,7 @@ fn forward(change: impl FnOnce(&mut Forward)) -> RouteConfig {
     let mut made = route(1, "r", "/a", "users");
     let mut forward = Forward::to(name("users"));
     change(&mut forward);
-    made.route.action = RouteAction::Forward(forward);
+    made.route.action = forward.into();
     made
 }
 
@@ -150,6 +151,19 @@ fn shares_of_a_split_are_checked_one_by_one() {
 }
 
 #[test]
+fn a_mirror_is_a_service_that_is_there_with_a_share() {
+    let mirrored = |service: &str, percent| {
+        let mirror = Some(Mirror { service: name(service), percent });
+        faults_of_route(forward(|forward| forward.mirror = mirror))
+    };
+    assert_eq!(mirrored("users-v2", 100), []);
+    assert_eq!(mirrored("gone", 1), [fault("unknown_service", "/mirror/service", "r")]);
+    for percent in [0, 101] {
+        assert_eq!(mirrored("users-v2", percent), [fault("out_of_range", "/mirror/percent", "r")]);
+    }
+}
+
+#[test]
 fn a_redirect_must_lead_elsewhere() {
     let path = |text: &str| novagate_routing::PathTemplate::parse(text, &PathPattern::parse("/a").unwrap()).ok();
     let nowhere = || {
@@ -158,7 +172,7 @@ fn a_redirect_must_lead_elsewhere() {
     };
     let of = |redirect: Redirect| {
         let mut made = route(1, "r", "/a", "users");
-        made.route.action = RouteAction::Redirect(redirect);
+        made.route.action = redirect.into();
         faults_of_route(made)
     };
     assert_eq!(of(nowhere()), [fault("unsatisfiable", "/redirect", "r")]);

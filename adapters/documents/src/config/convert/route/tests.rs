@@ -37,6 +37,7 @@ fn what_a_route_wants_and_does_survives_a_round_trip() {
         json!({"match": {"headers": [{"name": "x-a"}, {"name": "x-b", "value": "1"}, {"name": "x-c", "regex": "[0-9]+"}]}}),
         json!({"match": {"query": [{"name": "V", "value": "a b"}, {"name": "w", "value": ""}]}}),
         json!({"preserveHost": true, "timeoutMs": 5, "totalTimeoutMs": 50, "maxBodyBytes": 0}),
+        json!({"mirror": {"service": "users-next", "percent": 10}}),
         json!({"rewrite": {"path": "/v2/{id}/*", "host": "users.internal:8080"}}),
         json!({"service": null, "split": {"on": "cookie:sid", "services": [
             {"service": "users", "weight": 95}, {"service": "users-v2", "weight": 5}]}}),
@@ -117,6 +118,12 @@ fn every_bad_value_is_refused_at_its_pointer() {
         (json!({"rewrite": {"host": "a.example/"}}), "/rewrite/host", "invalid_host"),
         (json!({"rewrite": {"host": "user@a.example"}}), "/rewrite/host", "invalid_host"),
         (json!({"rewrite": {"host": "a.example"}, "preserveHost": true}), "/rewrite/host", "not_allowed"),
+        (json!({"mirror": {"service": "b", "percent": 0}}), "/mirror/percent", "out_of_range"),
+        (
+            json!({"service": null, "redirect": {"scheme": "https"}, "mirror": {"service": "b"}}),
+            "/mirror",
+            "not_allowed",
+        ),
         (json!({"maxBodyBytes": -1}), "/maxBodyBytes", "out_of_range"),
         (json!({"timeoutMs": 0}), "/timeoutMs", "out_of_range"),
         (json!({"totalTimeoutMs": 86_400_001}), "/totalTimeoutMs", "out_of_range"),

@@ -1,0 +1,183 @@
+//! Copies of requests for a second service, whose answers nobody reads.
+//!
+//! Always: beside the request, never before it: a copy that cannot be made at once, or would be one too many, is left out
+//! and counted; what becomes of it changes nothing for the client, the health of targets or the metrics of services. Not
+//! here: which requests are copied (`admission`).
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use novagate_framing::BodyKind;
+use tokio::time::timeout;
+
+use crate::observe::cells::add;
+use crate::upstream::stream::UpstreamConn;
+use crate::upstream::target::UpstreamTarget;
+use crate::wire::chunks::ChunkDecoder;
+use crate::wire::fields::Field;
+use crate::wire::response::{BodyLength, ResponseParser};
+use crate::worker::Worker;
+
+/// Copies of one worker that are under way.
+const MAX_RUNNING: usize = 256;
+
+/// A copy that is ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    pub(crate) target: Rc<UpstreamTarget>,
+    pub(crate) head: Vec<u8>,
+    /// Its answer has no body.
+    pub(crate) asks_head_only: bool,
+    /// For all of it.
+    pub(crate) limit: Duration,
+}
+
+/// The place of a copy among those that run.
+struct Place(Rc<Worker>);
+
+/// How far an answer was read.
+enum Answer {
+    Head(ResponseParser, Vec<Field>),
+    Length(u64),
+    Chunks(ChunkDecoder),
+    /// To the end of the connection.
+    Rest,
+}
+
+impl Copy {
+    /// Sends it beside whatever goes on; `body` is what the client has sent behind its head so far.
+    pub(crate) fn send(mut self, worker: &Rc<Worker>, kind: BodyKind, body: &[u8]) {
+        let body = match kind {
+            BodyKind::None => Some(&[][..]),
+            BodyKind::Length(length) => usize::try_from(length).ok().and_then(|length| body.get(..length)),
+            BodyKind::Chunked => None,
+        };
+        let Some((body, place)) = body.and_then(|body| Some((body, Place::take(worker)?))) else {
+            add(&worker.cells.mirrors_left_out, 1);
+            return;
+        };
+        self.head.extend_from_slice(body);
+        tokio::task::spawn_local(async move {
+            let worker = &place.0;
+            let ended = timeout(self.limit, self.exchange(worker)).await;
+            if !matches!(ended, Ok(Some(()))) {
+                add(&worker.cells.mirrors_failed, 1);
+            }
+        });
+    }
+
+    /// Nothing when it failed.
+    async fn exchange(&self, worker: &Worker) -> Option<()> {
+        let mut conn = match self.target.take_idle() {
+            Some(conn) => conn,
+            None => worker.shared.connector.connect(&self.target, self.limit).await.ok()?,
+        };
+        let (mut sent, mut answer) = (0, Answer::Head(ResponseParser::default(), Vec::new()));
+        let reusable = poll_fn(|cx| self.poll(&mut conn, cx, &mut sent, &mut answer, worker)).await?;
+        if reusable {
+            self.target.put_idle(conn, Instant::now(), &worker.buffers);
+        }
+        Some(())
+    }
+
+    /// Whether the connection can be used again.
+    fn poll(
+        &self,
+        conn: &mut UpstreamConn,
+        cx: &mut Context<'_>,
+        sent: &mut usize,
+        answer: &mut Answer,
+        worker: &Worker,
+    ) -> Poll<Option<bool>> {
+        while let Some(rest) = self.head.get(*sent..).filter(|rest| !rest.is_empty()) {
+            match conn.transport.poll_send(cx, &[rest, b""]) {
+                Poll::Ready(Ok(count)) => *sent += count,
+                Poll::Ready(Err(_broken)) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if conn.transport.poll_flush(cx).is_pending() {
+            return Poll::Pending;
+        }
+        loop {
+            match answer.read(conn, self.asks_head_only) {
+                Ok(None) => {}
+                Ok(Some(reusable)) => return Poll::Ready(Some(reusable && conn.input.is_empty())),
+                Err(()) => return Poll::Ready(None),
+            }
+            match conn.poll_fill(cx, &worker.buffers) {
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(Ok(_)) if matches!(answer, Answer::Rest) => return Poll::Ready(Some(false)),
+                Poll::Ready(_) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// Takes what was received; at the end, whether the connection stays. Bodies are dropped.
+    fn read(&mut self, conn: &mut UpstreamConn, asks_head_only: bool) -> Result<Option<bool>, ()> {
+        loop {
+            let unread = conn.input.unread();
+            match self {
+                Self::Head(parser, fields) => {
+                    let Some(head) = parser.parse(unread, asks_head_only, fields).map_err(drop)? else {
+                        // A head that fills the buffer is more than is worth reading.
+                        return if is_stuck(conn) { Err(()) } else { Ok(None) };
+                    };
+                    conn.input.consume(head.len);
+                    *self = match head.body {
+                        _ if head.status < 200 => Self::Head(ResponseParser::default(), Vec::new()),
+                        BodyLength::None | BodyLength::Known(0) => return Ok(Some(head.keep_alive)),
+                        // A connection that ends soon is not read on.
+                        _ if !head.keep_alive => return Ok(Some(false)),
+                        BodyLength::Known(length) => Self::Length(length),
+                        BodyLength::Chunked => Self::Chunks(ChunkDecoder::new()),
+                        BodyLength::UntilClose => Self::Rest,
+                    };
+                }
+                Self::Length(left) => {
+                    let here = usize::try_from(*left).map_or(unread.len(), |left| left.min(unread.len()));
+                    conn.input.consume(here);
+                    *left -= here as u64;
+                    return Ok((*left == 0).then_some(true));
+                }
+                Self::Chunks(decoder) => {
+                    let so_far = decoder.decode(unread, |_part| {}).map_err(drop)?;
+                    conn.input.consume(so_far.consumed);
+                    return if is_stuck(conn) { Err(()) } else { Ok(so_far.ended.then_some(true)) };
+                }
+                Self::Rest => {
+                    let len = unread.len();
+                    conn.input.consume(len);
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Whether nothing more can be received and nothing of what was can be used.
+fn is_stuck(conn: &UpstreamConn) -> bool {
+    !conn.input.is_empty() && conn.input.is_full()
+}
+
+impl Place {
+    fn take(worker: &Rc<Worker>) -> Option<Self> {
+        let running: &Cell<usize> = &worker.mirrors;
+        (running.get() < MAX_RUNNING).then(|| {
+            running.set(running.get() + 1);
+            Self(Rc::clone(worker))
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.mirrors.set(self.0.mirrors.get() - 1);
+    }
+}
