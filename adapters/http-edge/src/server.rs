@@ -215,6 +215,17 @@ impl EdgeHandle {
         self.metrics.sum(|worker| Some(&worker.tls_failures))
     }
 
+    /// How often each worker has looked after what is due, some 25 times a second: a number that stays is a worker that is
+    /// stuck or has ended.
+    pub fn turns(&self) -> Vec<u64> {
+        self.metrics.0.iter().map(|worker| worker.turns.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Whether it was told to end.
+    pub fn is_draining(&self) -> bool {
+        self.control.soft.is_cancelled()
+    }
+
     /// Copies of requests for a mirror that were not made: one too many, or of a body that was not there as a whole.
     pub fn mirrors_left_out(&self) -> u64 {
         self.metrics.sum(|worker| Some(&worker.mirrors_left_out))

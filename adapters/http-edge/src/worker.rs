@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::counting::Counters;
 use crate::deadlines::Deadlines;
 use crate::generation::Generation;
+use crate::observe::cells::add;
 use crate::observe::ring::Recorder;
 use crate::observe::totals::WorkerCells;
 use crate::options::EdgeSettings;
@@ -153,6 +154,7 @@ impl Worker {
     /// What is done from time to time, beside the requests.
     pub(crate) fn tick(&self) {
         let now = Instant::now();
+        add(&self.cells.turns, 1);
         self.deadlines.tick(now);
         self.date.set(http_date(self.shared.clock.now().as_seconds()));
         self.records.flush();

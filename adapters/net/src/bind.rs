@@ -71,6 +71,17 @@ pub fn bind_shared(addr: SocketAddr, count: NonZeroUsize, flag: &'static str) ->
     }
 }
 
+/// `count` handles of one socket that somebody else has opened, one for each worker. `flag` names what it stands for.
+pub fn share_socket(
+    socket: &TcpListener,
+    count: NonZeroUsize,
+    flag: &'static str,
+) -> Result<Vec<TcpListener>, BindError> {
+    let addr = socket.local_addr().unwrap_or_else(|_unknown| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let shared = (0..count.get()).map(|_| socket.try_clone()).collect::<io::Result<_>>();
+    shared.map_err(|source| BindError::Other { flag, addr, source })
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Exclusive,

@@ -17,7 +17,7 @@ mod tls;
 
 pub use self::{
     backoff::{BackoffError, BackoffPolicy},
-    bind::{BindError, bind, bind_shared},
+    bind::{BindError, bind, bind_shared, share_socket},
     certificates::{CertificateFile, CertificateFiles},
     http::{Encrypted, HttpLimits, HttpListener, PeerAddr, serve_http},
     listener::{Accepted, Acceptor, Slot, Slots},

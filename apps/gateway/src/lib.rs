@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod fleet;
 mod link;
+mod manager;
 mod ops;
 mod plane;
 mod serve;

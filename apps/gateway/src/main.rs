@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use novagate_gateway::{StartError, start};
 use novagate_http_ops::check_ready;
 use novagate_settings::{Environment, GatewaySettings, LogLevel as Level, Program, key_listing, ops_address};
-use novagate_system::ShutdownSignals;
+use novagate_system::{PassedListeners, ServiceManager, ShutdownSignals, passed_listeners};
 use novagate_telemetry::{LogFormat, LogLevel};
 
 /// Serves the live traffic of a NovaGate tenant; configuration comes from the control plane or from a file.
@@ -64,7 +64,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(Err(StartError::Internal(format!("no runtime: {error}")))),
     };
-    report(runtime.block_on(serve(settings)))
+    let passed = match passed_listeners() {
+        Ok(passed) => passed,
+        Err(error) => return report(Err(StartError::Setting(format!("LISTEN_FDS: {error}")))),
+    };
+    report(runtime.block_on(serve(settings, passed)))
 }
 
 fn healthcheck(environment: &Environment, config: Option<&Path>) -> ExitCode {
@@ -77,11 +81,14 @@ fn healthcheck(environment: &Environment, config: Option<&Path>) -> ExitCode {
     }
 }
 
-async fn serve(settings: GatewaySettings) -> Result<(), StartError> {
+async fn serve(settings: GatewaySettings, passed: PassedListeners) -> Result<(), StartError> {
     let mut signals = ShutdownSignals::install()
         .map_err(|error| StartError::Internal(format!("signals cannot be listened for: {error}")))?;
-    let running = start(settings).await?;
+    let running = start(settings, passed).await?;
+    let manager = ServiceManager::new();
+    manager.ready();
     signals.next().await;
+    manager.stopping();
     tracing::info!("stopping: what runs is finished first");
     tokio::select! {
         () = running.stop() => {}

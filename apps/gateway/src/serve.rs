@@ -1,6 +1,6 @@
 //! Starting, serving, stopping.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,18 +12,20 @@ use novagate_documents::{frames::JsonBatchCodec, stored::JsonObjectCodec};
 use novagate_edge_core::{Edge, EdgeDeps, Recorder, RecorderDeps};
 use novagate_http_edge::EdgeHandle;
 use novagate_kernel::Head;
-use novagate_net::{HttpLimits, HttpListener, Resolver, ResolverFiles, Tasks, bind, bind_shared, serve_http};
+use novagate_net::{
+    HttpLimits, HttpListener, Resolver, ResolverFiles, Tasks, bind, bind_shared, serve_http, share_socket,
+};
 use novagate_ports_base::{Clock, Entropy};
 use novagate_ports_edge::{SnapshotStore, TelemetryItem};
 use novagate_settings::{ConfigOrigin, GatewaySettings};
 use novagate_sync::ConfigSet;
 use novagate_sync_client::LinkStatus;
-use novagate_system::{OsEntropy, SystemClock};
+use novagate_system::{OsEntropy, PassedListeners, ServiceManager, SystemClock};
 use novagate_telemetry::StdoutRequestLog;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::fleet::{Counting, Fleet, counting};
-use crate::{StartError, file, link, ops::GatewayOps, plane};
+use crate::{StartError, file, link, manager, ops::GatewayOps, plane};
 
 /// How often the workers' records are taken.
 const RECORD_TURN: Duration = Duration::from_millis(100);
@@ -45,12 +47,13 @@ pub struct RunningGateway {
     drain: Duration,
 }
 
-/// Starts a gateway on the current runtime. It serves its kept configuration before it dials.
-pub async fn start(settings: GatewaySettings) -> Result<RunningGateway, StartError> {
+/// Starts a gateway on the current runtime. It serves its kept configuration before it dials. Sockets that were passed take
+/// the place of those that the settings name.
+pub async fn start(settings: GatewaySettings, passed: PassedListeners) -> Result<RunningGateway, StartError> {
     let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) = (Arc::new(SystemClock), Arc::new(OsEntropy));
+    manager::provide_descriptors(settings.limits.max_connections);
     // Addresses first: a taken port is known before anything is made.
-    let listeners = bind_shared(settings.listen, settings.workers, "PORT")?;
-    let admin = bind(settings.admin_addr, "ADMIN_ADDR")?;
+    let (listeners, admin) = listen(&settings, passed)?;
     let data_dir = Arc::new(DataDir::open(&settings.data_dir)?);
     let node = data_dir.node_id(entropy.as_ref())?;
     let tenant = match &settings.origin {
@@ -74,6 +77,7 @@ pub async fn start(settings: GatewaySettings) -> Result<RunningGateway, StartErr
     let resolver = Resolver::new(ResolverFiles::default())?;
     let parts = plane::PlaneStart { listeners, own, live, counters, resolver: resolver.clone() };
     let plane = Arc::new(plane::start(&settings, parts, &tasks, Arc::clone(&clock), Arc::clone(&entropy))?);
+    manager::watch(ServiceManager::new(), &plane, &tasks);
     if let Some(driver) = driver {
         tasks.spawn("fleet-counting", tasks.soft().run_until_cancelled_owned(driver.run()));
     }
@@ -128,6 +132,19 @@ impl RunningGateway {
             tracing::warn!(aborted = drained.aborted, stuck = drained.stuck, "not everything finished in time");
         }
     }
+}
+
+/// The sockets of the workers, and the operators' one.
+fn listen(settings: &GatewaySettings, passed: PassedListeners) -> Result<(Vec<TcpListener>, TcpListener), StartError> {
+    let listeners = match passed.data {
+        Some(socket) => share_socket(&socket, settings.workers, "LISTEN_FDS")?,
+        None => bind_shared(settings.listen, settings.workers, "PORT")?,
+    };
+    let admin = match passed.admin {
+        Some(socket) => socket,
+        None => bind(settings.admin_addr, "ADMIN_ADDR")?,
+    };
+    Ok((listeners, admin))
 }
 
 /// On the disk; and once more for the fleet, when there is one that a control plane configures.

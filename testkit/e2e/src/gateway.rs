@@ -1,7 +1,9 @@
 //! A gateway node in a folder of its own.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -19,6 +21,8 @@ pub struct GatewayOptions<'a> {
     pub key: String,
     /// More settings.
     pub environment: Vec<(&'a str, String)>,
+    /// A socket to be passed to it, in place of an address of its own.
+    pub socket: Option<&'a TcpListener>,
 }
 
 /// A running gateway.
@@ -42,7 +46,9 @@ impl Gateway {
     /// Starts one and waits for its operators' address only: it may have nothing to serve.
     pub fn launch(options: &GatewayOptions<'_>) -> Self {
         let folder = Folder::new("gateway");
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let own = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let passed = options.socket.map(|socket| socket.local_addr().expect("a bound socket has an address"));
+        let address = passed.unwrap_or(own);
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let settings = [
             ("CONTROL_PLANE_URL", options.control_url.clone()),
@@ -57,10 +63,17 @@ impl Gateway {
             ("RATE_LIMIT_UNAUTH_MAX", "1000000".to_owned()),
             ("RATE_LIMIT_AUTH_MAX", "1000000".to_owned()),
         ];
-        let settings = settings.into_iter().chain(options.environment.iter().cloned());
+        let fds = ["LISTEN_FDS", "LISTEN_FDS_FIRST_FD"].into_iter().zip(["1", "0"]);
+        let fds = fds.filter(|_| passed.is_some()).map(|(name, value)| (name, value.to_owned()));
+        let settings = settings.into_iter().chain(fds).chain(options.environment.iter().cloned());
         let environment: BTreeMap<String, String> =
             settings.map(|(name, value)| (name.to_owned(), value)).filter(|(_, value)| !value.is_empty()).collect();
-        let process = Process::start("novagate-gateway", &[], &environment);
+        let stdin = match options.socket {
+            // As standard input: the only place where a test can put it without a word to the system.
+            Some(socket) => Stdio::from(OwnedFd::from(socket.try_clone().expect("a socket can be shared"))),
+            None => Stdio::null(),
+        };
+        let process = Process::start_with("novagate-gateway", &[], &environment, stdin);
         let mut gateway = Self { process, earlier: String::new(), folder, environment, address, admin };
         gateway.wait_admin();
         gateway

@@ -44,6 +44,16 @@ fn beside_tests() -> PathBuf {
 impl Process {
     /// Starts a binary with exactly these arguments and this environment.
     pub fn start(name: &str, arguments: &[&str], environment: &BTreeMap<String, String>) -> Self {
+        Self::start_with(name, arguments, environment, Stdio::null())
+    }
+
+    /// The same with something as its standard input.
+    pub fn start_with(
+        name: &str,
+        arguments: &[&str],
+        environment: &BTreeMap<String, String>,
+        stdin: impl Into<Stdio>,
+    ) -> Self {
         let output = Folder::new(name);
         let file = |name: &str| File::create(output.path().join(name)).expect("the output folder can be written");
         let child = Command::new(binary(name))
@@ -51,7 +61,7 @@ impl Process {
             .env_clear()
             .envs(environment)
             .current_dir(output.path())
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(file("stdout"))
             .stderr(file("stderr"))
             .spawn()

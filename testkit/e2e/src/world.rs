@@ -88,7 +88,7 @@ impl World {
         api.open_route("open", "/open/*", "users");
         api.closed_route("closed", "/closed/*", "users");
         let key = api.account.gateway_key.clone();
-        let gateway = Gateway::start(&GatewayOptions { control_url: url.to_owned(), key, environment });
+        let gateway = Gateway::start(&GatewayOptions { control_url: url.to_owned(), key, environment, socket: None });
         gateway.wait_status("/open/first", 200);
         Self { gateway, api, control, upstream }
     }

@@ -34,6 +34,8 @@ pub(crate) struct WorkerCells {
     pub(crate) panics: AtomicU64,
     /// Connections on which TLS was not agreed.
     pub(crate) tls_failures: AtomicU64,
+    /// How often the worker has looked after what is due: it stands still when the worker does.
+    pub(crate) turns: AtomicU64,
     /// Copies of requests that were not made.
     pub(crate) mirrors_left_out: AtomicU64,
     /// Copies of requests that had no answer.
@@ -86,6 +88,7 @@ impl WorkerCells {
             websockets: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             tls_failures: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
             mirrors_left_out: AtomicU64::new(0),
             mirrors_failed: AtomicU64::new(0),
         }

@@ -10,7 +10,7 @@ use novagate_gateway::RunningGateway;
 use novagate_net::Tasks;
 use novagate_ports_base::{Clock, Entropy};
 use novagate_settings::{ControlSettings, Environment, GatewaySettings};
-use novagate_system::{OsEntropy, SystemClock};
+use novagate_system::{OsEntropy, PassedListeners, SystemClock};
 
 use super::{
     DevArguments, StartError,
@@ -54,7 +54,7 @@ impl Stack {
             (tenant, Some(shown))
         };
         let settings = gateway_settings(arguments, &secrets, &tenant, control.addr)?;
-        let gateway = novagate_gateway::start(settings).await;
+        let gateway = novagate_gateway::start(settings, PassedListeners::default()).await;
         let gateway = gateway.map_err(|error| StartError::of_program(&error.to_string(), error.exit_code()))?;
         let head = demo::head(&control.control, &tenant).await?;
         if !gateway.serves_within(head, READY_WITHIN).await {

@@ -115,6 +115,7 @@ fn a_new_gateway_serves_what_the_fleet_keeps_while_the_control_plane_is_away() {
         control_url: control.sync_url(),
         key: api.account.gateway_key.clone(),
         environment: shared.settings("leased"),
+        ..GatewayOptions::default()
     };
     let first = Gateway::start(&options);
     first.wait_status("/open/a", 200);
@@ -153,6 +154,7 @@ fn promise_i3_keys_in_redis_have_documented_prefixes_and_hold_nothing_personal()
             control_url: control.sync_url(),
             key: api.account.gateway_key.clone(),
             environment: shared.settings(mode),
+            ..GatewayOptions::default()
         };
         let gateway = Gateway::start(&options);
         gateway.wait_status("/open/a", 200);

@@ -18,6 +18,7 @@ mod faults;
 mod file_node;
 mod first_run;
 mod fleet;
+mod handover;
 mod images;
 mod leaks;
 mod main_job;

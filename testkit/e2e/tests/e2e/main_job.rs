@@ -124,6 +124,7 @@ fn a_second_gateway_of_the_tenant_serves_the_same_and_both_are_listed() {
         control_url: world.control.sync_url(),
         key: world.api.account.gateway_key.clone(),
         environment: vec![("NODE_LABELS", "zone=b".to_owned())],
+        ..GatewayOptions::default()
     };
     let second = Gateway::start(&options);
     second.wait_status("/open/x", 200);

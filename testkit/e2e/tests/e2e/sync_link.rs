@@ -82,6 +82,7 @@ fn promise_x2_the_link_runs_under_tls_and_an_untrusted_certificate_is_refused() 
             control_url: world.control.sync_url(),
             key: world.api.account.gateway_key.clone(),
             environment: [environment, vec![("LOG_LEVEL", "debug".to_owned())]].concat(),
+            ..GatewayOptions::default()
         };
         let refusing = Gateway::launch(&options);
         wait_until("the gateway says what is wrong with the certificate", PATIENCE, || {
