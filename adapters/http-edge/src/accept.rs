@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use novagate_framing::ProxyHeader;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::connection::{CROSSING_LIMIT, serve, turn_away};
 use crate::deadlines::TICK;
 use crate::observe::cells::add;
-use crate::peer::Peer;
+use crate::peer::{Peer, is_in};
 use crate::server::Control;
 use crate::transport::Transport;
 use crate::worker::Worker;
@@ -84,28 +86,29 @@ fn accept_waiting(worker: &Rc<Worker>, listener: &TcpListener, control: &Arc<Con
 fn take(worker: &Rc<Worker>, stream: TcpStream, address: SocketAddr, control: &Arc<Control>) {
     // Fails only on a connection that is gone already, which its first read will tell.
     let _ = stream.set_nodelay(true);
-    let is_secure = worker.shared.tls.is_some();
-    let peer = Peer::new(address, is_secure, &worker.shared.settings.trusted_proxies);
-    let is_too_many = control.open.load(Ordering::Relaxed) >= worker.shared.settings.max_connections;
-    // To say a word over TLS would cost more than to serve.
-    if is_too_many && (is_secure || worker.turned_away.get() >= TURNED_AWAY) {
-        return;
-    }
-    if is_too_many {
-        worker.turned_away.set(worker.turned_away.get() + 1);
-        let worker = Rc::clone(worker);
-        tokio::task::spawn_local(async move {
-            turn_away(Rc::clone(&worker), stream, peer).await;
-            worker.turned_away.set(worker.turned_away.get() - 1);
-        });
-        return;
+    if control.open.load(Ordering::Relaxed) >= worker.shared.settings.max_connections {
+        return refuse(worker, stream, address);
     }
     let place = Place::new(worker, control);
     tokio::task::spawn_local(async move {
-        if let Some(transport) = place.secure(stream).await {
-            serve(Rc::clone(&place.worker), transport, peer).await;
-        }
+        place.serve(stream, address).await;
         drop(place);
+    });
+}
+
+/// Tells a client that its connection is one too many, as long as few are told so at the same time.
+fn refuse(worker: &Rc<Worker>, stream: TcpStream, address: SocketAddr) {
+    add(&worker.cells.turned_away, 1);
+    // To say a word over TLS would cost more than to serve.
+    if worker.shared.tls.is_some() || worker.turned_away.get() >= TURNED_AWAY {
+        return;
+    }
+    worker.turned_away.set(worker.turned_away.get() + 1);
+    let worker = Rc::clone(worker);
+    let peer = Peer::new(address, false, &worker.shared.settings.trusted_proxies);
+    tokio::task::spawn_local(async move {
+        turn_away(Rc::clone(&worker), stream, peer).await;
+        worker.turned_away.set(worker.turned_away.get() - 1);
     });
 }
 
@@ -116,22 +119,61 @@ impl Place {
         Self { worker: Rc::clone(worker), control: Arc::clone(control) }
     }
 
-    /// Agrees on TLS where clients speak it; nothing when that fails or takes too long.
-    async fn secure(&self, stream: TcpStream) -> Option<Transport> {
-        let Some(acceptor) = &self.worker.shared.tls else { return Some(Transport::plain(stream)) };
-        let agreeing = timeout(self.worker.shared.settings.timeouts.header, acceptor.accept(stream));
+    /// Serves a connection to its end: whom it comes from, whether that address may have one more, TLS, requests.
+    async fn serve(&self, mut stream: TcpStream, address: SocketAddr) {
+        let settings = &self.worker.shared.settings;
+        let address = if is_in(address.ip().to_canonical(), &settings.proxy_protocol) {
+            match self.agree(told_source(&mut stream)).await {
+                Some(told) => told.unwrap_or(address),
+                None => return add(&self.worker.cells.proxy_header_failures, 1),
+            }
+        } else {
+            address
+        };
+        let peer = Peer::new(address, self.worker.shared.tls.is_some(), &settings.trusted_proxies);
+        let counts = self.control.addresses.as_ref().filter(|_| !peer.is_trusted);
+        let of_address = counts.map(|counts| counts.take(peer.ip));
+        if matches!(of_address, Some(None)) {
+            return refuse(&self.worker, stream, address);
+        }
+        let transport = match &self.worker.shared.tls {
+            None => Transport::plain(stream),
+            Some(acceptor) => match self.agree(async { acceptor.accept(stream).await.ok() }).await {
+                Some(stream) => Transport::tls(stream),
+                None => return add(&self.worker.cells.tls_failures, 1),
+            },
+        };
+        serve(Rc::clone(&self.worker), transport, peer).await;
+        drop(of_address);
+    }
+
+    /// Lets something be agreed on before the first request; nothing when it fails or takes too long.
+    async fn agree<T>(&self, agreeing: impl Future<Output = Option<T>>) -> Option<T> {
+        let agreeing = timeout(self.worker.shared.settings.timeouts.header, agreeing);
         let stopping = async {
             self.control.soft.cancelled().await;
             sleep(CROSSING_LIMIT).await;
         };
-        let agreed = tokio::select! {
-            agreed = agreeing => agreed.ok().and_then(Result::ok),
+        tokio::select! {
+            agreed = agreeing => agreed.ok().flatten(),
             () = stopping => None,
-        };
-        if agreed.is_none() {
-            add(&self.worker.cells.tls_failures, 1);
         }
-        agreed.map(Transport::tls)
+    }
+}
+
+/// Whom a proxy says that the connection comes from; the inner `None`: from itself. Reads nothing behind the header.
+async fn told_source(stream: &mut TcpStream) -> Option<Option<SocketAddr>> {
+    let mut header = Vec::with_capacity(128);
+    loop {
+        match ProxyHeader::read(&header) {
+            ProxyHeader::Complete(source) => return Some(source),
+            ProxyHeader::Invalid => return None,
+            ProxyHeader::NeedMore(more) => {
+                let have = header.len();
+                header.resize(have + more, 0);
+                stream.read_exact(header.get_mut(have..)?).await.ok()?;
+            }
+        }
     }
 }
 

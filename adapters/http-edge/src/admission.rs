@@ -3,7 +3,8 @@
 //! Always: synchronous; complete before a byte goes upstream, but for a count that others make (`counting`); nothing that a
 //! client sent is believed that was not proven here. Not here: matching and rules themselves (`novagate_routing`, `novagate_policies`), the exchange.
 
-use std::net::IpAddr;
+mod forward;
+
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,28 +14,23 @@ use http::Method;
 use novagate_framing::{BodyKind, HeadInfo, TargetForm};
 use novagate_kernel::{ConsumerId, ErrorCode, Timestamp};
 use novagate_policies::{
-    Affinity, Bucket, CompiledAction, CompiledForward, CompiledMirror, CompiledRoute, Credential, Facts, Grounds,
-    Identity, Presented, ServiceIndex, TokenFacts, TokenFault, Verdict,
+    Affinity, Bucket, CompiledAction, CompiledForward, CompiledRoute, Credential, Facts, Grounds, Identity, Presented,
+    ServiceIndex, TokenFacts, TokenFault, Verdict,
 };
 use novagate_ports_edge::LiveConfig;
 use novagate_records::{MethodLabel, NO_INDEX};
-use novagate_routing::{
-    ForwardHost, ForwardPath, Found, HashOn, LoadBalancing, Lookup, Redirect, RedirectStatus, RequestOrigin,
-    RequestView, Scheme, normalise_bytes, without_port,
-};
+use novagate_routing::{Lookup, RedirectStatus, RequestView, normalise_bytes, without_port};
 
 use crate::counting::{Counters, Uncounted, tell};
 use crate::generation::Generation;
-use crate::observe::cells::add;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::request_id::RequestTag;
 use crate::upstream::target::UpstreamTarget;
 use crate::wire::fields::{Fields, scan};
 use crate::wire::names::FieldName;
-use crate::wire::request::{Forward, KeyFields, split_target};
+use crate::wire::request::split_target;
 use crate::wire::response::push_line;
-use crate::wire::websocket;
 use crate::worker::Worker;
 
 const BAD_TARGET: Refusal = Refusal { code: ErrorCode::BadRequest, message: "the request path is not acceptable" };
@@ -216,126 +212,6 @@ impl Admission<'_> {
                 self.forward(forward, &found, asked, generation, request, drafts).map(Admitted::Forward)
             }
         }
-    }
-
-    /// Chooses service and target and writes the head for it.
-    fn forward(
-        &self,
-        action: &CompiledForward,
-        found: &Found<'_, '_, Arc<CompiledRoute>>,
-        asked: Asked<'_>,
-        generation: &Generation,
-        request: &mut Request,
-        drafts: &mut Drafts,
-    ) -> Result<Passage, Refusal> {
-        let (route, identity) = (&**found.value(), asked.identity);
-        let index = action.service(|on| self.affinity_or_address(on, &identity));
-        request.service = index.get();
-        let (service, upstream) = generation.service(index).ok_or(Refusal::of(ErrorCode::Internal))?;
-        let board = &self.worker.shared.board;
-        let affinity = match &service.load_balancing {
-            LoadBalancing::ConsistentHash(on) => self.affinity(on, &identity),
-            LoadBalancing::RoundRobin | LoadBalancing::LeastConnections | LoadBalancing::Latency => None,
-        };
-        let candidate = upstream.pick(service, affinity, || board.now_ms(), None);
-        let (candidate, target) = candidate
-            .and_then(|at| Some((at, upstream.targets.get(at)?)))
-            .ok_or(Refusal::of(ErrorCode::NoHealthyTargets))?;
-        let rewritten;
-        let path = match &action.path {
-            ForwardPath::Matched => found.path(),
-            ForwardPath::Stripped => found.stripped_path(),
-            ForwardPath::Rewritten(template) => {
-                rewritten = found.rewritten_path(template);
-                &rewritten
-            }
-        };
-        let own_host = match &action.host {
-            ForwardHost::Target => None,
-            ForwardHost::Client => Some(asked.host).filter(|host| !host.is_empty()),
-            ForwardHost::Fixed(host) => Some(host.as_bytes()),
-        };
-        let reads = route.auth.reads_credentials();
-        let offers_websocket = self.info.upgrade && websocket::is_offered(self.head, self.info, self.fields);
-        let forward = Forward {
-            method: asked.method,
-            path: path.as_bytes(),
-            query: asked.query,
-            fields: self.fields,
-            body: self.info.body,
-            authority: own_host.unwrap_or(&target.target.authority),
-            host: asked.host,
-            peer: &self.peer.text,
-            peer_is_trusted: self.peer.is_trusted,
-            is_secure: self.peer.is_secure,
-            request_id: request.tag.as_bytes(),
-            identity,
-            keys: if reads { KeyFields::Ours } else { KeyFields::OnlyRecognised },
-            offers_websocket,
-        };
-        let written = forward.write(&mut drafts.head);
-        let grounds = || Box::new(Grounds::new(route.id, request.consumer, asked.presented));
-        Ok(Passage {
-            service: index,
-            candidate,
-            affinity,
-            authority: own_host.is_none().then_some(written),
-            timeout: action.timeout.or(service.timeout),
-            total_timeout: action.total_timeout.or(service.total_timeout),
-            max_body: action.max_body,
-            mirror: action.mirror.filter(|_| !offers_websocket).and_then(|mirror| self.mirror(mirror, generation)),
-            websocket: offers_websocket.then(grounds),
-        })
-    }
-
-    /// The target of a copy, if the request in hand is copied. Who has no target up gets none.
-    fn mirror(&self, mirror: CompiledMirror, generation: &Generation) -> Option<(Rc<UpstreamTarget>, Duration)> {
-        let (service, upstream) = generation.service(mirror.service)?;
-        if !upstream.takes_copy(mirror.percent) {
-            return None;
-        }
-        let limit = service.total_timeout.or(service.timeout).unwrap_or(self.worker.shared.settings.timeouts.proxy);
-        let candidate = upstream.pick(service, None, || self.worker.shared.board.now_ms(), None);
-        let Some(candidate) = candidate.and_then(|at| upstream.targets.get(at)) else {
-            add(&self.worker.cells.mirrors_left_out, 1);
-            return None;
-        };
-        Some((Rc::clone(&candidate.target), limit))
-    }
-
-    /// Writes the line that tells the client where to go.
-    fn redirect(&self, redirect: &Redirect, path: &str, (host, query): (&[u8], &[u8]), out: &mut Vec<u8>) {
-        // Both are visible ASCII, or the framing would have refused them.
-        let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-        let told = self.fields.single(FieldName::ForwardedProto).filter(|_| self.peer.is_trusted);
-        let is_secure = match told {
-            Some(scheme) => scheme.eq_ignore_ascii_case(b"https"),
-            None => self.peer.is_secure,
-        };
-        let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
-        out.clear();
-        out.extend_from_slice(b"location: ");
-        let origin = RequestOrigin { scheme, host: text(host) };
-        redirect.write(origin, path, text(query), &mut |part| out.extend_from_slice(part.as_bytes()));
-        out.extend_from_slice(b"\r\n");
-    }
-
-    fn affinity(&self, on: &HashOn, identity: &Identity<'_>) -> Option<Affinity> {
-        match on {
-            HashOn::Consumer => identity.consumer().map(|consumer| Affinity::of(consumer.id.as_uuid().as_bytes())),
-            HashOn::Header(name) => self.fields.named(name.as_bytes()).next().map(Affinity::of),
-            HashOn::Cookie(name) => self.fields.cookie(name.as_bytes()).map(Affinity::of),
-        }
-    }
-
-    /// What has nothing in common with other requests has its client's address.
-    fn affinity_or_address(&self, on: &HashOn, identity: &Identity<'_>) -> Affinity {
-        self.affinity(on, identity).unwrap_or_else(|| {
-            match self.peer.client_ip(self.fields, &self.worker.shared.settings.trusted_proxies) {
-                IpAddr::V4(address) => Affinity::of(&address.octets()),
-                IpAddr::V6(address) => Affinity::of(&address.octets()),
-            }
-        })
     }
 
     /// Path and query. `OPTIONS *` asks about no resource in particular, so it has no route.

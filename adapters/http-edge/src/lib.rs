@@ -13,6 +13,7 @@
 //! configurations come from, where records go. There is no way from here to the control plane.
 
 mod accept;
+mod addresses;
 mod admission;
 mod client;
 mod connection;

@@ -51,6 +51,10 @@ pub struct EdgeSettings {
     pub timeouts: EdgeTimeouts,
     /// Open client connections, over all workers (`MAX_CONNECTIONS`).
     pub max_connections: usize,
+    /// Open connections of one client's address, but of trusted proxies (`MAX_CONNECTIONS_PER_ADDRESS`); `None`: no bound.
+    pub max_connections_per_address: Option<u32>,
+    /// Peers whose connections begin with a header of the PROXY protocol (`PROXY_PROTOCOL_CIDRS`).
+    pub proxy_protocol: Vec<IpNet>,
     /// Peers whose `X-Forwarded-*` fields are believed (`TRUSTED_PROXY_CIDRS`).
     pub trusted_proxies: Vec<IpNet>,
     /// Where upstreams must not be (`UPSTREAM_DENY_CIDRS`).
@@ -99,6 +103,8 @@ impl Default for EdgeSettings {
             framing: Limits::default(),
             timeouts: EdgeTimeouts::default(),
             max_connections: 100_000,
+            max_connections_per_address: None,
+            proxy_protocol: Vec::new(),
             trusted_proxies: Vec::new(),
             denied_upstreams: link_local.iter().filter_map(|net| net.parse().ok()).collect(),
             own_listeners: Vec::new(),

@@ -52,7 +52,7 @@ impl Peer {
     }
 }
 
-fn is_in(ip: IpAddr, nets: &[IpNet]) -> bool {
+pub(crate) fn is_in(ip: IpAddr, nets: &[IpNet]) -> bool {
     nets.iter().any(|net| net.contains(&ip))
 }
 

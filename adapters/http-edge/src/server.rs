@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::accept::run_worker;
+use crate::addresses::AddressCounts;
 use crate::observe::ring::{Recorder, Records};
 use crate::observe::totals::{Metrics, WorkerCells};
 use crate::options::EdgeOptions;
@@ -63,6 +64,8 @@ pub(crate) struct Control {
     pub(crate) hard: CancellationToken,
     /// Open connections of all workers.
     pub(crate) open: AtomicUsize,
+    /// The same by address, where that is bounded.
+    pub(crate) addresses: Option<Arc<AddressCounts>>,
 }
 
 impl EdgeServer {
@@ -74,7 +77,8 @@ impl EdgeServer {
         let own: Vec<SocketAddr> = options.listeners.iter().filter_map(|each| each.local_addr().ok()).collect();
         let addr = *own.first().ok_or(EdgeError::NoListener)?;
         let hard = CancellationToken::new();
-        let control = Arc::new(Control { soft: hard.child_token(), hard, open: AtomicUsize::new(0) });
+        let addresses = options.settings.max_connections_per_address.map(|most| Arc::new(AddressCounts::new(most)));
+        let control = Arc::new(Control { soft: hard.child_token(), hard, open: AtomicUsize::new(0), addresses });
         let board = Arc::new(HealthBoard::new(Arc::clone(&options.live)));
         let own = own.into_iter().chain(options.settings.own_listeners.iter().copied()).collect();
         let denied = options.settings.denied_upstreams.as_slice().into();
@@ -213,6 +217,16 @@ impl EdgeHandle {
     /// Connections since the start on which TLS was not agreed.
     pub fn tls_failures(&self) -> u64 {
         self.metrics.sum(|worker| Some(&worker.tls_failures))
+    }
+
+    /// Connections of peers that speak the PROXY protocol which did not begin with its header, or not in time.
+    pub fn proxy_header_failures(&self) -> u64 {
+        self.metrics.sum(|worker| Some(&worker.proxy_header_failures))
+    }
+
+    /// Connections that were turned away: one too many, of all or of their address.
+    pub fn turned_away(&self) -> u64 {
+        self.metrics.sum(|worker| Some(&worker.turned_away))
     }
 
     /// How often each worker has looked after what is due, some 25 times a second: a number that stays is a worker that is

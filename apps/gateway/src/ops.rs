@@ -24,9 +24,15 @@ pub(crate) struct GatewayOps {
 type Counter = (&'static str, &'static str, fn(&EdgeHandle) -> u64);
 
 /// What the workers count beside requests.
-const COUNTERS: [Counter; 4] = [
+const COUNTERS: [Counter; 6] = [
     ("request_panics_total", "Requests and connections lost to a panic.", EdgeHandle::panics),
     ("tls_handshake_failures_total", "Connections on which TLS was not agreed.", EdgeHandle::tls_failures),
+    ("connections_turned_away_total", "Connections that were one too many.", EdgeHandle::turned_away),
+    (
+        "proxy_header_failures_total",
+        "Connections without the PROXY header that they had to begin with.",
+        EdgeHandle::proxy_header_failures,
+    ),
     ("mirror_left_out_total", "Copies of requests for a mirror that were not made.", EdgeHandle::mirrors_left_out),
     ("mirror_failures_total", "Copies of requests for a mirror without an answer.", EdgeHandle::mirrors_failed),
 ];

@@ -80,6 +80,8 @@ fn edge_settings(settings: &GatewaySettings, own_listeners: Vec<SocketAddr>) -> 
             websocket_idle: limits.websocket_idle_timeout,
         },
         max_connections: limits.max_connections,
+        max_connections_per_address: limits.max_connections_per_address,
+        proxy_protocol: settings.proxy_protocol.clone(),
         trusted_proxies: settings.trusted_proxies.clone(),
         denied_upstreams: settings.upstream_deny.clone(),
         own_listeners,

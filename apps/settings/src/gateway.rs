@@ -43,6 +43,8 @@ pub struct GatewaySettings {
     pub fleet: Option<FleetSettings>,
     /// What a client and an upstream may cost.
     pub limits: EdgeLimits,
+    /// Peers whose connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: Vec<IpNet>,
     /// Proxies whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Addresses that no upstream may resolve to.
@@ -157,6 +159,8 @@ pub struct EdgeLimits {
     pub max_body_bytes: Option<u64>,
     /// Open client connections.
     pub max_connections: usize,
+    /// Those of one client's address.
+    pub max_connections_per_address: Option<u32>,
 }
 
 impl GatewaySettings {
@@ -183,6 +187,7 @@ impl GatewaySettings {
         let fleet = fleet(reader);
         let rate_limit = rate_limit(reader);
         let limits = limits(reader);
+        let proxy_protocol = reader.required("PROXY_PROTOCOL_CIDRS", parse::networks);
         let trusted_proxies = reader.required("TRUSTED_PROXY_CIDRS", parse::networks);
         let upstream_deny = reader.required("UPSTREAM_DENY_CIDRS", parse::networks);
         let upstream_ca_file = reader.optional("UPSTREAM_CA_FILE", parse::path);
@@ -200,6 +205,7 @@ impl GatewaySettings {
             rate_limit: rate_limit?,
             fleet,
             limits: limits?,
+            proxy_protocol: proxy_protocol?,
             trusted_proxies: trusted_proxies?,
             upstream_deny: upstream_deny?,
             upstream_ca_file,
@@ -322,6 +328,7 @@ fn limits(reader: &mut Reader<'_>) -> Option<EdgeLimits> {
     let max_headers = reader.number("MAX_HEADERS");
     let max_body_bytes = reader.number("MAX_BODY_BYTES");
     let max_connections = reader.number("MAX_CONNECTIONS");
+    let max_connections_per_address = reader.number("MAX_CONNECTIONS_PER_ADDRESS");
     Some(EdgeLimits {
         proxy_timeout: proxy_timeout?,
         body_idle_timeout: body_idle_timeout?,
@@ -333,6 +340,7 @@ fn limits(reader: &mut Reader<'_>) -> Option<EdgeLimits> {
         max_headers: max_headers?,
         max_body_bytes,
         max_connections: max_connections?,
+        max_connections_per_address,
     })
 }
 

@@ -42,6 +42,7 @@ mod host;
 mod info;
 mod limits;
 mod machine;
+mod proxy_header;
 mod tables;
 mod target;
 mod violation;
@@ -50,6 +51,7 @@ pub use self::{
     info::{BodyKind, HeadInfo, Span, TargetForm, Version},
     limits::{Limits, LimitsError},
     machine::{Position, RequestFraming, Step},
+    proxy_header::ProxyHeader,
     tables::{end_of_token, end_of_value},
     violation::Violation,
 };

@@ -34,6 +34,10 @@ pub(crate) struct WorkerCells {
     pub(crate) panics: AtomicU64,
     /// Connections on which TLS was not agreed.
     pub(crate) tls_failures: AtomicU64,
+    /// Connections without the header that they had to begin with.
+    pub(crate) proxy_header_failures: AtomicU64,
+    /// Connections that were one too many.
+    pub(crate) turned_away: AtomicU64,
     /// How often the worker has looked after what is due: it stands still when the worker does.
     pub(crate) turns: AtomicU64,
     /// Copies of requests that were not made.
@@ -88,6 +92,8 @@ impl WorkerCells {
             websockets: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             tls_failures: AtomicU64::new(0),
+            proxy_header_failures: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
             turns: AtomicU64::new(0),
             mirrors_left_out: AtomicU64::new(0),
             mirrors_failed: AtomicU64::new(0),

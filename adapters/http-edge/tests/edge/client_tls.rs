@@ -13,14 +13,17 @@ use crate::harness::{Certificate, Edge, PATIENCE, Setup, Upstream, get, handshak
 
 const BODY: usize = 2_000_000;
 
-type TlsClient = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type TlsClient = StreamOwned<ClientConnection, TcpStream>;
 
 fn start(certificate: &Certificate, setup: Setup) -> Edge {
     Setup { client_tls: Some(certificate.server(None)), ..setup }.start()
 }
 
 fn connect(edge: &Edge, config: Arc<ClientConfig>) -> TlsClient {
-    let stream = TcpStream::connect(edge.handle.local_addr()).unwrap();
+    connect_over(TcpStream::connect(edge.handle.local_addr()).unwrap(), config)
+}
+
+pub(crate) fn connect_over(stream: TcpStream, config: Arc<ClientConfig>) -> TlsClient {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
@@ -32,7 +35,7 @@ fn client(edge: &Edge, certificate: &Certificate) -> TlsClient {
 }
 
 /// Reads a response with a Content-Length.
-fn response(client: &mut TlsClient) -> (String, Vec<u8>) {
+pub(crate) fn response(client: &mut TlsClient) -> (String, Vec<u8>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -14,6 +14,7 @@ mod client_tls;
 mod credentials;
 mod exchange;
 mod faults;
+mod front_door;
 mod harness;
 mod lifecycle;
 mod limits;
