@@ -91,13 +91,23 @@ mod tests {
         ]
     }
 
+    fn resilient() -> Vec<ConfigObject> {
+        let service = json!({
+            "name": "users", "targets": [{"url": "http://10.0.0.5:8080"}, {"url": "http://10.0.0.6:8080"}],
+            "retries": {"attempts": 3, "on": ["connect", "timeout"], "statuses": [503], "perTryTimeoutMs": 250},
+            "outlierDetection": {"errorRatePercent": 40}, "panicPercent": 50,
+            "circuitBreaker": {"maxRequests": 1000, "maxPending": 100},
+        });
+        vec![parse_object(ObjectKind::Service, ID, &service).unwrap()]
+    }
+
     fn refusal(kind: ObjectKind, body: &[u8]) -> String {
         JsonObjectCodec.decode(kind, ID, body).unwrap_err().pointer
     }
 
     #[test]
     fn stored_bytes_are_those_of_the_golden_files_and_read_back() {
-        for (suffix, objects) in [("full", full()), ("least", least())] {
+        for (suffix, objects) in [("full", full()), ("least", least()), ("resilient", resilient())] {
             for object in objects {
                 let bytes = JsonObjectCodec.encode(&object);
                 let name = format!("stored_v1_{}_{suffix}.json", object.kind());

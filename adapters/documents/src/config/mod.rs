@@ -5,6 +5,7 @@
 
 mod body;
 mod convert;
+mod resilience;
 mod rules;
 mod shapes;
 
@@ -26,6 +27,7 @@ pub use self::body::{
     AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, HealthCheckBody, LimitByWord, MatchBody,
     NoPolicy, RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
 };
+pub use self::resilience::{CircuitBreakerBody, GroundWord, OutlierDetectionBody, RetriesBody};
 pub(crate) use self::{
     body::{AnyBody, ConsumerKeyBody},
     shapes::shape_of,

@@ -21,7 +21,7 @@ use novagate_policies::{
 use novagate_ports_edge::{LiveConfig, TokenVerifier};
 use novagate_records::RequestRecord;
 use novagate_routing::{
-    EncodedSlashes, HostPattern, LoadBalancing, PathPattern, Route, RouteMatch, Service, Target, TargetUrl,
+    EncodedSlashes, HostPattern, LoadBalancing, PathPattern, Resilience, Route, RouteMatch, Service, Target, TargetUrl,
 };
 use tokio_rustls::rustls::ServerConfig;
 
@@ -99,6 +99,7 @@ pub(crate) fn service(id: u128, text: &str, targets: &[&str]) -> Service {
         total_timeout: None,
         health_check: None,
         load_balancing: LoadBalancing::RoundRobin,
+        resilience: Resilience::default(),
     }
 }
 

@@ -116,7 +116,7 @@ mod tests {
     use std::cell::Cell;
 
     use novagate_kernel::{Name, ServiceId};
-    use novagate_routing::{LoadBalancing, Service, TargetUrl};
+    use novagate_routing::{LoadBalancing, Resilience, Service, TargetUrl};
 
     use super::*;
     use crate::ServiceIndex;
@@ -134,6 +134,7 @@ mod tests {
             total_timeout: None,
             health_check: None,
             load_balancing: LoadBalancing::RoundRobin,
+            resilience: Resilience::default(),
         };
         CompiledService::new(ServiceIndex::new(0), &service)
     }

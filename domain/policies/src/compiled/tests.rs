@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use novagate_kernel::{ConsumerKeyId, Digest, Epoch, Name, Revision};
 use novagate_routing::{
-    EncodedSlashes, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Route, RouteMatch, Service, Target,
-    TargetUrl, normalise,
+    EncodedSlashes, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Resilience, Route, RouteMatch,
+    Service, Target, TargetUrl, normalise,
 };
 use proptest::prelude::*;
 
@@ -35,6 +35,7 @@ fn service(id: u128, text: &str) -> Service {
         total_timeout: None,
         health_check: None,
         load_balancing: LoadBalancing::RoundRobin,
+        resilience: Resilience::default(),
     }
 }
 
