@@ -149,7 +149,7 @@ impl Admission<'_> {
         let (service, upstream) = generation.service(route.service).ok_or(Refusal::of(ErrorCode::Internal))?;
         let board = &self.worker.shared.board;
         let affinity = self.affinity(service, &identity);
-        let candidate = upstream.pick(service, affinity, || board.now_ms(), None);
+        let candidate = upstream.pick(service, affinity, || board.now_ms(), &[]);
         let (candidate, target) = candidate
             .and_then(|at| Some((at, upstream.targets.get(at)?)))
             .ok_or(Refusal::of(ErrorCode::NoHealthyTargets))?;

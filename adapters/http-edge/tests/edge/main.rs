@@ -20,6 +20,8 @@ mod limits;
 mod mutants;
 mod observe;
 mod refusals;
+mod resilience;
+mod retries;
 mod shared_limits;
 mod streaming;
 mod timeouts;
