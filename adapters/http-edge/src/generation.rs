@@ -131,13 +131,13 @@ impl Upstream {
     /// A request at a target has ended, or no connection to it could be made; whether the target is ejected for it.
     pub(crate) fn note(&self, rule: &OutlierDetection, at: usize, failed: bool, now_ms: u64) -> bool {
         let (Some(target), Some(shared)) = (self.targets.get(at), &self.shared) else { return false };
-        target.state.note(rule, failed, now_ms) && shared.eject(rule, &target.state, self.states(), now_ms)
+        target.state.note(rule, failed, now_ms) && shared.eject(rule, &target.state, &self.states(), now_ms)
     }
 
     /// Takes back ejections that this configuration does not allow.
     fn review(&self, service: &CompiledService, now_ms: u64) {
         if let Some(shared) = &self.shared {
-            shared.review(service.resilience.outlier_detection.as_ref(), self.states(), now_ms);
+            shared.review(service.resilience.outlier_detection.as_ref(), &self.states(), now_ms);
         }
     }
 

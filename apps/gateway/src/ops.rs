@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use novagate_edge_core::{Edge, EdgeStatus};
 use novagate_http_edge::EdgeHandle;
 use novagate_http_ops::OpsSource;
 use novagate_kernel::NodeId;
 use novagate_policies::CompiledService;
-use novagate_routing::TargetUrl;
 use novagate_sync_client::LinkStatus;
 use novagate_telemetry::{Exporter, GatewayGauges, MetricsError, register_gateway};
 use serde_json::{Value, json};
@@ -66,16 +64,16 @@ impl GatewayOps {
         let health = self.plane.upstream_health();
         let told = |service: &Arc<CompiledService>| {
             let state = health.state(service.id)?;
-            let ejected = |(url, rest): &(TargetUrl, Duration)| {
+            let ejected = state.ejected.iter().map(|(url, rest)| {
                 json!({ "url": url.to_string(), "returnsInMs": u64::try_from(rest.as_millis()).unwrap_or(u64::MAX) })
-            };
+            });
             let is_plain = state.healthy == state.total && state.running.is_none();
             (!is_plain).then(|| {
                 json!({
                     "service": service.name.as_str(),
                     "targets": state.total,
                     "healthy": state.healthy,
-                    "ejected": state.ejected.iter().map(ejected).collect::<Vec<_>>(),
+                    "ejected": ejected.collect::<Vec<_>>(),
                     "panics": state.panics,
                     "runningRequests": state.running,
                     "maxRequests": service.resilience.circuit_breaker.map(|rule| rule.max_requests),

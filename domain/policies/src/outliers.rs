@@ -10,7 +10,7 @@ use std::time::Duration;
 use novagate_routing::{ErrorRate, OutlierDetection};
 
 /// Parts of the window of an error rate.
-const SLOTS: u64 = 10;
+const SLOTS: usize = 10;
 /// Length of a part.
 const SLOT_MS: u64 = 1000;
 /// Bits of one count in a part; counts beyond stay at the highest.
@@ -31,7 +31,7 @@ pub struct Ejection {
 
 /// Requests and failures of a target in the last ten seconds; written by all workers.
 #[derive(Debug, Default)]
-pub struct RateWindow([AtomicU64; SLOTS as usize]);
+pub struct RateWindow([AtomicU64; SLOTS]);
 
 impl Ejection {
     /// From one number.
@@ -69,7 +69,7 @@ impl RateWindow {
     /// A request has ended.
     pub fn note(&self, failed: bool, now_ms: u64) {
         let second = now_ms / SLOT_MS;
-        if let Some(slot) = usize::try_from(second % SLOTS).ok().and_then(|at| self.0.get(at)) {
+        if let Some(slot) = usize::try_from(second % SLOTS as u64).ok().and_then(|at| self.0.get(at)) {
             let counted = |bits| Some(Part::from_bits(bits).counted(failed, second).to_bits());
             // Nothing is lost when another worker was quicker: it is tried again.
             let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted);
@@ -80,7 +80,7 @@ impl RateWindow {
     pub fn exceeds(&self, rate: ErrorRate, now_ms: u64) -> bool {
         let second = now_ms / SLOT_MS;
         let parts = self.0.iter().map(|slot| Part::from_bits(slot.load(Ordering::Relaxed)));
-        let recent = parts.filter(|part| second.wrapping_sub(part.second) & SECOND_MASK < SLOTS);
+        let recent = parts.filter(|part| second.wrapping_sub(part.second) & SECOND_MASK < SLOTS as u64);
         let (requests, failures) =
             recent.fold((0, 0), |(requests, failures), part| (requests + part.requests, failures + part.failures));
         requests >= u64::from(rate.min_requests) && failures * 100 >= requests * u64::from(rate.percent)
@@ -256,7 +256,7 @@ mod tests {
                 now += pause;
                 window.note(failed, now);
                 seen.push((now / SLOT_MS, failed));
-                let recent = || seen.iter().filter(|(second, _)| second + SLOTS > now / SLOT_MS);
+                let recent = || seen.iter().filter(|(second, _)| second + SLOTS as u64 > now / SLOT_MS);
                 let failures = recent().filter(|(_, failed)| *failed).count();
                 prop_assert_eq!(window.exceeds(rate, now), failures * 100 >= recent().count() * usize::from(percent));
             }

@@ -270,10 +270,9 @@ mod tests {
     }
 
     fn read(field: &str, value: &Value) -> Resilience {
-        match parse_object(ObjectKind::Service, Uuid::nil(), &service(field, value)).unwrap() {
-            ConfigObject::Service(service) => service.resilience,
-            other => panic!("{other:?}"),
-        }
+        let object = parse_object(ObjectKind::Service, Uuid::nil(), &service(field, value)).unwrap();
+        let ConfigObject::Service(service) = object else { panic!("{object:?}") };
+        service.resilience
     }
 
     fn faults(field: &str, value: &Value) -> Vec<(String, String)> {

@@ -81,12 +81,10 @@ impl Course<'_> {
 
     /// Whether the request is tried again after it has failed with this code.
     pub(super) fn takes_failed(&self, code: ErrorCode, outcome: &Outcome, deadline: &Deadline) -> bool {
-        let ground = match code {
-            ErrorCode::DownstreamError => RetryGround::Reset,
-            ErrorCode::DownstreamTimeout => RetryGround::Timeout,
-            _ => return false,
-        };
-        outcome.is_replayable && self.takes(ground, deadline)
+        let grounds =
+            [(ErrorCode::DownstreamError, RetryGround::Reset), (ErrorCode::DownstreamTimeout, RetryGround::Timeout)];
+        let ground = grounds.into_iter().find_map(|(of, ground)| (of == code).then_some(ground));
+        outcome.is_replayable && ground.is_some_and(|ground| self.takes(ground, deadline))
     }
 
     /// A try has ended.

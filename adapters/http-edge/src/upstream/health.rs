@@ -41,7 +41,7 @@ impl ServiceState {
         &self,
         rule: &OutlierDetection,
         target: &TargetState,
-        targets: impl Iterator<Item = &'a TargetState> + Clone,
+        targets: &(impl Iterator<Item = &'a TargetState> + Clone),
         now_ms: u64,
     ) -> bool {
         let _held = match self.ejecting.try_lock() {
@@ -55,7 +55,7 @@ impl ServiceState {
         // An address that is written twice stands for two targets.
         let more = targets.clone().filter(|each| std::ptr::eq(*each, target)).count();
         let ejected = targets.clone().filter(|each| each.rest().lasts(now_ms)).count();
-        if ejected + more > most_ejected(rule, targets.count()) {
+        if ejected + more > most_ejected(rule, targets.clone().count()) {
             return false;
         }
         target.eject(rule, now_ms);
@@ -66,7 +66,7 @@ impl ServiceState {
     pub(crate) fn review<'a>(
         &self,
         rule: Option<&OutlierDetection>,
-        targets: impl Iterator<Item = &'a TargetState> + Clone,
+        targets: &(impl Iterator<Item = &'a TargetState> + Clone),
         now_ms: u64,
     ) {
         let _held = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -158,7 +158,7 @@ mod tests {
             consecutive_failures: 1,
             error_rate: None,
             eject: Duration::from_secs(10),
-            max_eject: Duration::from_secs(60),
+            max_eject: Duration::from_mins(1),
             max_ejected_percent,
         }
     }
@@ -171,7 +171,7 @@ mod tests {
     fn no_more_targets_are_ejected_than_the_rule_allows() {
         let (service, rule) = (ServiceState::default(), rule(50));
         let targets: Vec<_> = (0..5).map(|_| TargetState::default()).collect();
-        let eject = |at: usize, now_ms| service.eject(&rule, &targets[at], targets.iter(), now_ms);
+        let eject = |at: usize, now_ms| service.eject(&rule, &targets[at], &targets.iter(), now_ms);
         assert_eq!([0, 0, 1, 2, 3].map(|at| eject(at, 0)), [true, false, true, false, false]);
         assert_eq!(ejected(&targets, 0), [0, 1]);
         assert!(eject(2, 10_000), "the first ones are back");
@@ -180,10 +180,10 @@ mod tests {
     #[test]
     fn an_address_that_stands_twice_counts_twice_and_a_single_target_stays() {
         let (service, target, other) = (ServiceState::default(), TargetState::default(), TargetState::default());
-        assert!(!service.eject(&rule(50), &target, [&target, &target].into_iter(), 0));
-        assert!(!service.eject(&rule(100), &target, [&target].into_iter(), 0));
-        assert!(!service.eject(&rule(0), &target, [&target, &other].into_iter(), 0));
-        assert!(service.eject(&rule(1), &target, [&target, &other].into_iter(), 0));
+        assert!(!service.eject(&rule(50), &target, &[&target, &target].into_iter(), 0));
+        assert!(!service.eject(&rule(100), &target, &[&target].into_iter(), 0));
+        assert!(!service.eject(&rule(0), &target, &[&target, &other].into_iter(), 0));
+        assert!(service.eject(&rule(1), &target, &[&target, &other].into_iter(), 0));
     }
 
     #[test]
@@ -191,16 +191,16 @@ mod tests {
         let (service, all) = (ServiceState::default(), rule(100));
         let targets: Vec<_> = (0..4).map(|_| TargetState::default()).collect();
         for at in 0..4 {
-            assert!(service.eject(&all, &targets[at], targets.iter(), at as u64));
+            assert!(service.eject(&all, &targets[at], &targets.iter(), at as u64));
         }
-        service.review(Some(&rule(50)), targets.iter(), 5);
+        service.review(Some(&rule(50)), &targets.iter(), 5);
         assert_eq!(ejected(&targets, 5), [2, 3], "those that would return last");
-        service.review(Some(&rule(50)), targets[2..].iter(), 5);
+        service.review(Some(&rule(50)), &targets[2..].iter(), 5);
         assert_eq!(ejected(&targets, 5), [3]);
-        service.review(None, targets.iter(), 5);
+        service.review(None, &targets.iter(), 5);
         assert_eq!(ejected(&targets, 5), []);
         (0..3).for_each(|_| targets[0].note_failure(5));
-        service.review(None, targets.iter(), 5);
+        service.review(None, &targets.iter(), 5);
         assert_eq!(ejected(&targets, 5), [0], "a rest after failed connections is none of a rule");
     }
 }

@@ -169,7 +169,7 @@ mod tests {
             consecutive_failures: 2,
             error_rate: None,
             eject: Duration::from_secs(10),
-            max_eject: Duration::from_secs(60),
+            max_eject: Duration::from_mins(1),
             max_ejected_percent: 50,
         }
     }

@@ -23,7 +23,7 @@ fn ejecting(targets: &[&str], change: impl Fn(&mut OutlierDetection)) -> Setup {
             consecutive_failures: 2,
             error_rate: None,
             eject: Duration::from_secs(30),
-            max_eject: Duration::from_secs(300),
+            max_eject: Duration::from_mins(5),
             max_ejected_percent: 50,
         };
         change(&mut rule);
@@ -288,7 +288,9 @@ fn a_circuit_opens_at_its_bound_over_all_workers_and_closes_at_once() {
     let (upstream, leave) = held();
     let edge = Setup { workers: 2, ..breaking(&upstream.url, 2, None) }.start();
     let mut running = [edge.connect(), edge.connect()];
-    running.iter_mut().for_each(|client| client.send(get("/", "")));
+    for client in &mut running {
+        client.send(get("/", ""));
+    }
     wait_until("both run", || state(&edge).running == Some(2));
     let mut client = edge.connect();
     for _ in 0..5 {
@@ -298,7 +300,9 @@ fn a_circuit_opens_at_its_bound_over_all_workers_and_closes_at_once() {
     }
     assert_eq!((events(&edge, UpstreamEvent::CircuitOpen), upstream.connections()), (5, 2));
     (0..3).for_each(|_| leave.send(()).unwrap());
-    running.iter_mut().for_each(|client| assert_eq!(client.response().text(), "hello"));
+    for client in &mut running {
+        assert_eq!(client.response().text(), "hello");
+    }
     wait_until("none runs", || state(&edge).running == Some(0));
     client.send(get("/", ""));
     assert_eq!(client.response().text(), "hello");

@@ -254,7 +254,9 @@ fn a_failing_service_is_asked_no_more_than_its_budget_allows() {
     let mut clients: Vec<Client> = (0..50).map(|_| edge.connect()).collect();
     let begin = Instant::now();
     for _ in 0..8 {
-        clients.iter_mut().for_each(|client| client.send(get("/", "")));
+        for client in &mut clients {
+            client.send(get("/", ""));
+        }
         for client in &mut clients {
             assert_eq!(client.response().text(), CANARY, "the original failure is told");
         }

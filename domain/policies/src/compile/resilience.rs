@@ -95,6 +95,9 @@ mod tests {
     use super::*;
     use crate::fault::Faults;
 
+    /// What is done to a good rule, the field that is told, and the code.
+    type Case<T> = (fn(&mut T), &'static str, &'static str);
+
     fn retries() -> Retries {
         Retries {
             attempts: 2,
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_bound_of_retries_is_named() {
-        let cases: [(fn(&mut Retries), &str, &str); 11] = [
+        let cases: [Case<Retries>; 11] = [
             (|rule| rule.attempts = 0, "/attempts", "out_of_range"),
             (|rule| rule.attempts = 6, "/attempts", "out_of_range"),
             (|rule| rule.budget_percent = 0, "/budgetPercent", "out_of_range"),
@@ -157,20 +160,24 @@ mod tests {
 
     #[test]
     fn every_bound_of_ejections_and_of_the_breaker_is_named() {
-        let cases: [(fn(&mut OutlierDetection), &str); 7] = [
-            (|rule| rule.consecutive_failures = 0, "consecutiveFailures"),
-            (|rule| rule.error_rate = Some(ErrorRate { percent: 0, min_requests: 20 }), "errorRatePercent"),
-            (|rule| rule.error_rate = Some(ErrorRate { percent: 1, min_requests: 0 }), "minRequests"),
-            (|rule| rule.eject = Duration::from_millis(999), "ejectMs"),
-            (|rule| rule.max_eject = Duration::from_secs(29), "maxEjectMs"),
-            (|rule| rule.max_eject = DAY + Duration::from_millis(1), "maxEjectMs"),
-            (|rule| rule.max_ejected_percent = 101, "maxEjectedPercent"),
+        let cases: [Case<OutlierDetection>; 7] = [
+            (|rule| rule.consecutive_failures = 0, "consecutiveFailures", "out_of_range"),
+            (
+                |rule| rule.error_rate = Some(ErrorRate { percent: 0, min_requests: 20 }),
+                "errorRatePercent",
+                "out_of_range",
+            ),
+            (|rule| rule.error_rate = Some(ErrorRate { percent: 1, min_requests: 0 }), "minRequests", "out_of_range"),
+            (|rule| rule.eject = Duration::from_millis(999), "ejectMs", "out_of_range"),
+            (|rule| rule.max_eject = Duration::from_secs(29), "maxEjectMs", "out_of_range"),
+            (|rule| rule.max_eject = DAY + Duration::from_millis(1), "maxEjectMs", "out_of_range"),
+            (|rule| rule.max_ejected_percent = 101, "maxEjectedPercent", "out_of_range"),
         ];
-        for (change, field) in cases {
+        for (change, field, code) in cases {
             let mut rule = outliers();
             change(&mut rule);
             let found = faults(&Resilience { outlier_detection: Some(rule), ..Resilience::default() });
-            assert_eq!(found, [(format!("/outlierDetection/{field}"), "out_of_range")]);
+            assert_eq!(found, [(format!("/outlierDetection/{field}"), code)]);
         }
         for (max_requests, max_pending, field) in [(0, None, "maxRequests"), (1, Some(0), "maxPending")] {
             let circuit_breaker = Some(CircuitBreaker { max_requests, max_pending });
