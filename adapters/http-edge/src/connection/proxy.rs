@@ -27,6 +27,9 @@ use crate::wire::response::push_line;
 /// The one interim response that the gateway gives.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+const CIRCUIT_OPEN: Refusal =
+    Refusal { code: ErrorCode::Overloaded, message: "too many requests to the service run already" };
+
 impl Connection {
     /// Sends a request to its service and the response to the client.
     pub(super) async fn proxy(&mut self, request: Request, passage: Passage, manners: &Manners) -> Then {
@@ -227,6 +230,7 @@ impl Connection {
         if code == ErrorCode::Overloaded {
             course.count(UpstreamEvent::CircuitOpen);
             push_line(&mut self.drafts.extra, b"retry-after", b"1");
+            return self.refuse(request, CIRCUIT_OPEN, manners).await;
         }
         self.refuse(request, Refusal::of(code), manners).await
     }
