@@ -291,7 +291,7 @@ fn a_circuit_opens_at_its_bound_over_all_workers_and_closes_at_once() {
     for client in &mut running {
         client.send(get("/", ""));
     }
-    wait_until("both run", || state(&edge).running == Some(2));
+    wait_until("both run", || state(&edge).running == Some(2) && upstream.connections() == 2);
     let mut client = edge.connect();
     for _ in 0..5 {
         client.send(get("/", ""));
