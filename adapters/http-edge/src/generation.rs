@@ -70,7 +70,7 @@ impl Generation {
                 shared: board.service(service.id, &service.resilience),
                 budget: service.resilience.retries.is_some().then(budget),
             };
-            upstream.review(service, board.now_ms());
+            upstream.review(service, board);
             upstream
         };
         let services = live.compiled.services().iter().map(upstream).collect();
@@ -135,9 +135,9 @@ impl Upstream {
     }
 
     /// Takes back ejections that this configuration does not allow.
-    fn review(&self, service: &CompiledService, now_ms: u64) {
+    fn review(&self, service: &CompiledService, board: &HealthBoard) {
         if let Some(shared) = &self.shared {
-            shared.review(service.resilience.outlier_detection.as_ref(), &self.states(), now_ms);
+            shared.review(service.resilience.outlier_detection.as_ref(), &self.states(), board.now_ms());
         }
     }
 

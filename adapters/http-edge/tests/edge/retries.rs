@@ -1,13 +1,14 @@
 //! Requests that are tried again, and those that are not.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use novagate_kernel::ErrorCode;
 use novagate_ports_edge::UpstreamEvent;
 use novagate_routing::{Retries, RetryGround};
 
-use crate::harness::{Client, Edge, HELLO, Setup, Upstream, get, handshake, wait_until};
+use crate::harness::{Client, Edge, HELLO, Setup, Upstream, compile, get, handshake, wait_until};
 use crate::observe::events;
 
 const CANARY: &str = "CANARY7F";
@@ -266,6 +267,48 @@ fn a_failing_service_is_asked_no_more_than_its_budget_allows() {
     // On a machine that needs more than a window the least of each one is added.
     let most = 80 + 30 * (begin.elapsed().as_secs() / 10);
     assert!((30..=most).contains(&retries(&edge)) && over >= 400 - most, "{} retries, {over} refused", retries(&edge));
+}
+
+#[test]
+fn a_budget_that_is_spent_stays_spent_over_an_edit() {
+    let upstream = Upstream::fixed(BUSY);
+    let setup = retrying(&[&upstream.url], |rule| rule.budget_percent = 1);
+    let (objects, edge) = (setup.objects.clone(), setup.start());
+    let begin = Instant::now();
+    for table in 2..5 {
+        let mut clients: Vec<Client> = (0..40).map(|_| edge.connect()).collect();
+        for client in &mut clients {
+            client.send(get("/", ""));
+        }
+        for client in &mut clients {
+            assert_eq!(client.response().status, 503);
+        }
+        edge.live.store(Some(Arc::new(compile(table, &objects))));
+    }
+    let most = 30 + 30 * (begin.elapsed().as_secs() / 10);
+    assert!((30..=most).contains(&retries(&edge)), "{}", retries(&edge));
+}
+
+#[test]
+fn a_value_goes_back_to_its_target_after_a_request_was_tried_elsewhere() {
+    let targets = [(); 2].map(|()| {
+        Upstream::scripted(|number, conn| {
+            while conn.next_head().is_some() {
+                conn.send(if number == 0 { BUSY } else { HELLO });
+            }
+        })
+    });
+    let hash_on = novagate_routing::HashOn::parse("header:x-user").unwrap();
+    let balancing = novagate_routing::LoadBalancing::ConsistentHash(hash_on);
+    let setup = retrying(&[&targets[0].url, &targets[1].url], |rule| rule.attempts = 3);
+    let edge = setup.with_service(move |service| service.load_balancing = balancing.clone()).start();
+    for _ in 0..5 {
+        assert_eq!(edge.ask(&get("/", "x-user: u\r\n")).text(), "hello");
+    }
+    // Its own target fails once and then the other one; from then on its own has every request.
+    let mut connections = [targets[0].connections(), targets[1].connections()];
+    connections.sort_unstable();
+    assert_eq!((connections, retries(&edge)), ([1, 2], 2));
 }
 
 #[test]
