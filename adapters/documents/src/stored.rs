@@ -109,6 +109,16 @@ mod tests {
         ]
     }
 
+    fn resilient() -> Vec<ConfigObject> {
+        let service = json!({
+            "name": "users", "targets": [{"url": "http://10.0.0.5:8080"}, {"url": "http://10.0.0.6:8080"}],
+            "retries": {"attempts": 3, "on": ["connect", "timeout"], "statuses": [503], "perTryTimeoutMs": 250},
+            "outlierDetection": {"errorRatePercent": 40}, "panicPercent": 50,
+            "circuitBreaker": {"maxRequests": 1000, "maxPending": 100},
+        });
+        vec![parse_object(ObjectKind::Service, ID, &service).unwrap()]
+    }
+
     fn refusal(kind: ObjectKind, body: &[u8]) -> String {
         JsonObjectCodec.decode(kind, ID, body).unwrap_err().pointer
     }
@@ -116,7 +126,8 @@ mod tests {
     #[test]
     fn stored_bytes_are_those_of_the_golden_files_and_read_back() {
         let all = full().into_iter().map(|object| ("full", object));
-        for (suffix, object) in all.chain(least().into_iter().map(|object| ("least", object))).chain(other_routes()) {
+        let all = all.chain(least().into_iter().map(|object| ("least", object))).chain(other_routes());
+        for (suffix, object) in all.chain(resilient().into_iter().map(|object| ("resilient", object))) {
             let bytes = JsonObjectCodec.encode(&object);
             let name = format!("stored_v1_{}_{suffix}.json", object.kind());
             assert_eq!(bytes, golden(&name, &bytes), "{name}");

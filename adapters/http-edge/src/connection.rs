@@ -5,6 +5,7 @@
 //! `tunnel`).
 
 mod answer;
+mod course;
 mod proxy;
 mod switched;
 

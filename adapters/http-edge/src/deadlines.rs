@@ -112,6 +112,16 @@ impl Deadline {
         self.all.after(duration)
     }
 
+    /// How long it is until this tick; without end for one that never comes.
+    pub(crate) fn until(&self, tick: u32) -> Duration {
+        if tick == NEVER { Duration::MAX } else { TICK.saturating_mul(tick.saturating_sub(self.all.now.get())) }
+    }
+
+    /// Milliseconds since the worker's start, as exact as a tick.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::from(self.all.now.get()) * u64::try_from(TICK.as_millis()).unwrap_or_default()
+    }
+
     /// Whether this tick has passed.
     pub(crate) fn has_passed(&self, tick: u32) -> bool {
         tick <= self.all.now.get()

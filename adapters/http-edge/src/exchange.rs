@@ -19,6 +19,7 @@ use self::download::Download;
 pub(crate) use self::upload::{Repeat, Upload};
 use crate::client::Client;
 use crate::deadlines::Deadline;
+use crate::upstream::retry::{Ground, Tries};
 use crate::upstream::stream::UpstreamConn;
 use crate::worker::Worker;
 
@@ -39,6 +40,8 @@ pub(crate) enum End {
     Switched,
     /// The upstream's connection was dead before it carried anything of this request.
     Stale,
+    /// It was answered with this status, and is to be tried again: nothing of the response was sent.
+    Unwanted(u16),
     /// It failed before anything of a response was sent; the client is to be told.
     Failed(ErrorCode),
     /// The client broke a rule in its body; it is to be told.
@@ -75,6 +78,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) head_limit: Duration,
     /// The tick at which everything ends.
     pub(crate) total: u32,
+    /// What the service says about trying again.
+    pub(crate) tries: Option<&'a Tries<'a>>,
 }
 
 /// What is known about the response.
@@ -84,6 +89,10 @@ pub(crate) struct Outcome {
     pub(crate) status: u16,
     /// When its head had come.
     pub(crate) answered: Option<Instant>,
+    /// Nothing that was taken from the client would be missing in another try.
+    pub(crate) is_replayable: bool,
+    /// The time that was too long was the client's, or that of the whole response.
+    pub(crate) spares_target: bool,
 }
 
 /// A running exchange.
@@ -163,8 +172,10 @@ impl<'a> Exchange<'a> {
     }
 
     /// Whose fault it is that the limit has passed.
-    fn overdue(&self) -> End {
+    fn overdue(&mut self) -> End {
         let is_total = self.deadline.has_passed(self.terms.total);
+        let client_sends = !self.upload.is_over() && !self.upload.has_pending();
+        self.outcome.spares_target = is_total && (self.download.has_begun() || client_sends);
         if self.download.has_begun() {
             let client_stalls = self.client.has_output() || self.download.has_direct();
             return if client_stalls && !is_total {
@@ -180,6 +191,12 @@ impl<'a> Exchange<'a> {
             return End::Failed(ErrorCode::RequestTimeout);
         }
         if self.client.ended { End::ClientGone } else { End::Failed(ErrorCode::DownstreamTimeout) }
+    }
+
+    /// Whether the request is tried again rather than answered with this status.
+    fn is_unwanted(&self, status: u16) -> bool {
+        let Some(tries) = self.terms.tries else { return false };
+        !self.upload.has_taken() && tries.take(Ground::Status(status), self.deadline)
     }
 
     /// The client has closed its sending side while it waits.
@@ -198,6 +215,7 @@ impl Future for Exchange<'_> {
         let exchange = self.get_mut();
         match exchange.poll_both(cx) {
             Ok(Some(end)) | Err(end) => {
+                exchange.outcome.is_replayable = !exchange.upload.has_taken();
                 exchange.upload.abandon(exchange.client);
                 Poll::Ready(end)
             }

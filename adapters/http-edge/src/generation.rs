@@ -6,12 +6,15 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use novagate_policies::{Affinity, CompiledService, Load, ServiceIndex};
+use novagate_policies::{Affinity, CompiledService, Load, ServiceIndex, panics};
 use novagate_ports_edge::LiveConfig;
-use novagate_routing::LoadBalancing;
+use novagate_routing::{LoadBalancing, OutlierDetection, Target};
 
 use crate::observe::cells::TableCells;
-use crate::upstream::health::{HealthBoard, TargetState};
+use crate::upstream::breaker::Permit;
+use crate::upstream::health::{HealthBoard, ServiceState};
+use crate::upstream::outlier::TargetState;
+use crate::upstream::retry::Budget;
 use crate::upstream::target::UpstreamTarget;
 
 /// A configuration in service.
@@ -30,7 +33,15 @@ pub(crate) struct Upstream {
     /// Hundredths of a copy that are owed to it.
     copies_owed: Cell<u8>,
     pub(crate) targets: Box<[Candidate]>,
+    /// What all workers know together.
+    shared: Option<Arc<ServiceState>>,
+    /// Of a service with retries.
+    pub(crate) budget: Option<Rc<Budget>>,
 }
+
+/// More requests run, or wait, than the service may be asked at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CircuitOpen;
 
 /// One of a service's targets.
 #[derive(Debug)]
@@ -40,21 +51,30 @@ pub(crate) struct Candidate {
 }
 
 impl Generation {
-    /// `worker` makes the workers begin at different targets.
+    /// `worker`, one of `workers`, makes them begin at different targets; `last` is the one before.
     pub(crate) fn new(
         live: Arc<LiveConfig>,
-        worker: usize,
+        (worker, workers): (usize, usize),
+        last: Option<&Self>,
         board: &HealthBoard,
         target: impl Fn(&novagate_routing::TargetUrl) -> Rc<UpstreamTarget>,
     ) -> Self {
-        let upstream = |service: &Arc<CompiledService>| Upstream {
-            turns: Cell::new(worker as u64),
-            copies_owed: Cell::new(0),
-            targets: service
-                .targets
-                .iter()
-                .map(|each| Candidate { target: target(&each.url), state: board.state(service.id, each) })
-                .collect(),
+        let candidate = |service: &CompiledService, each: &Target| Candidate {
+            target: target(&each.url),
+            state: board.state(service.id, each),
+        };
+        let upstream = |service: &Arc<CompiledService>| {
+            let known = || last?.service(last?.live.compiled.service_by_id(service.id)?.index)?.1.budget.clone();
+            let budget = || known().unwrap_or_else(|| Rc::new(Budget::new(workers)));
+            let upstream = Upstream {
+                turns: Cell::new(worker as u64),
+                copies_owed: Cell::new(0),
+                targets: service.targets.iter().map(|each| candidate(service, each)).collect(),
+                shared: board.service(service.id, &service.resilience),
+                budget: service.resilience.retries.is_some().then(budget),
+            };
+            upstream.review(service, board);
+            upstream
         };
         let services = live.compiled.services().iter().map(upstream).collect();
         let cells = Arc::new(TableCells::new(Arc::clone(&live.compiled)));
@@ -76,24 +96,27 @@ impl Upstream {
         takes
     }
 
-    /// A target that takes traffic, as the service wants it chosen, except one that was tried.
+    /// A target that takes traffic, as the service wants it chosen, except those that were tried.
     pub(crate) fn pick(
         &self,
         service: &CompiledService,
         affinity: Option<Affinity>,
         now_ms: impl Fn() -> u64,
-        tried: Option<usize>,
+        tried: &[usize],
     ) -> Option<usize> {
         let turn = self.turns.get();
-        self.turns.set(turn.wrapping_add(1));
+        // A further try takes no turn: of two targets the one that fails would be first in all of them.
+        self.turns.set(turn.wrapping_add(u64::from(tried.is_empty())));
         let alone = self.targets.len() == 1;
         if alone {
             let is_up = self.targets.first().is_some_and(|only| only.state.is_up(0, true));
-            return (is_up && tried.is_none()).then_some(0);
+            return ((is_up || service.resilience.panic_percent > 0) && tried.is_empty()).then_some(0);
         }
         let now_ms = now_ms();
+        let all = service.resilience.panic_percent > 0 && self.panics(service, now_ms);
         let available = |at: usize| {
-            tried != Some(at) && self.targets.get(at).is_some_and(|candidate| candidate.state.is_up(now_ms, false))
+            let is_up = |candidate: &Candidate| all || candidate.state.is_up(now_ms, false);
+            !tried.contains(&at) && self.targets.get(at).is_some_and(is_up)
         };
         let load = |at: usize| {
             let nothing = Load { running: 0, latency: None };
@@ -107,6 +130,45 @@ impl Upstream {
             (LoadBalancing::RoundRobin | LoadBalancing::ConsistentHash(_), _) => {
                 service.pick_available(turn, available)
             }
+        }
+    }
+
+    /// So few targets are well that all of them are to take traffic.
+    fn panics(&self, service: &CompiledService, now_ms: u64) -> bool {
+        let up = self.targets.iter().filter(|candidate| candidate.state.is_up(now_ms, false)).count();
+        panics(service.resilience.panic_percent, up, self.targets.len())
+    }
+
+    /// A request at a target has ended, or no connection to it could be made; whether the target is ejected for it.
+    pub(crate) fn note(&self, rule: &OutlierDetection, at: usize, failed: bool, now_ms: u64) -> bool {
+        let (Some(target), Some(shared)) = (self.targets.get(at), &self.shared) else { return false };
+        target.state.note(rule, failed, now_ms) && shared.eject(rule, &target.state, &self.states(), now_ms)
+    }
+
+    /// Takes back ejections that this configuration does not allow.
+    fn review(&self, service: &CompiledService, board: &HealthBoard) {
+        if let Some(shared) = &self.shared {
+            shared.review(service.resilience.outlier_detection.as_ref(), &self.states(), board.now_ms());
+        }
+    }
+
+    fn states(&self) -> impl Iterator<Item = &TargetState> + Clone {
+        self.targets.iter().map(|candidate| &*candidate.state)
+    }
+
+    /// Lets a request in, where there is a bound.
+    pub(crate) fn run(&self, service: &CompiledService) -> Result<Option<Permit<'_>>, CircuitOpen> {
+        match (service.resilience.circuit_breaker, &self.shared) {
+            (Some(rule), Some(shared)) => shared.breaker.run(rule.max_requests).map(Some).ok_or(CircuitOpen),
+            (None, _) | (_, None) => Ok(None),
+        }
+    }
+
+    /// Lets a request wait for a connection, where there is a bound.
+    pub(crate) fn wait(&self, service: &CompiledService) -> Result<Option<Permit<'_>>, CircuitOpen> {
+        match (service.resilience.circuit_breaker.and_then(|rule| rule.max_pending), &self.shared) {
+            (Some(most), Some(shared)) => shared.breaker.wait(most).map(Some).ok_or(CircuitOpen),
+            (None, _) | (_, None) => Ok(None),
         }
     }
 }

@@ -82,6 +82,7 @@ impl EdgeServer {
         let board = Arc::new(HealthBoard::new(Arc::clone(&options.live)));
         let own = own.into_iter().chain(options.settings.own_listeners.iter().copied()).collect();
         let denied = options.settings.denied_upstreams.as_slice().into();
+        let count = options.listeners.len();
         let shared = Shared {
             settings: Arc::new(options.settings),
             live: options.live,
@@ -93,11 +94,11 @@ impl EdgeServer {
             board: Arc::clone(&board),
             tls: options.client_tls.map(TlsAcceptor::from),
             connector: Connector::new(options.upstream_tls, options.resolver, denied, own),
+            workers: count,
         };
         let workers = TaskTracker::new();
         let (mut queues, mut cells) = (Vec::new(), Vec::new());
         let (started, starts) = mpsc::channel();
-        let count = options.listeners.len();
         for (number, listener) in options.listeners.into_iter().enumerate() {
             let (recorder, own_cells) = (Recorder::new(), Arc::new(WorkerCells::new()));
             queues.push(recorder.queue());

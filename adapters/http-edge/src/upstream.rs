@@ -1,8 +1,11 @@
 //! The side that faces upstreams: targets, their health, and connections to them.
 
+pub(crate) mod breaker;
 pub(crate) mod connect;
 pub(crate) mod health;
 pub(crate) mod load;
+pub(crate) mod outlier;
 pub(crate) mod probe;
+pub(crate) mod retry;
 pub(crate) mod stream;
 pub(crate) mod target;

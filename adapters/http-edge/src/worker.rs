@@ -55,6 +55,7 @@ pub(crate) struct Shared {
     /// Clients speak TLS.
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) connector: Connector,
+    pub(crate) workers: usize,
 }
 
 /// One worker.
@@ -134,7 +135,9 @@ impl Worker {
     /// Prepares for a configuration that was not seen before.
     fn adopt(&self, live: &Arc<LiveConfig>) -> Rc<Generation> {
         let target = |url: &TargetUrl| self.target(url);
-        let next = Rc::new(Generation::new(Arc::clone(live), self.number, &self.shared.board, target));
+        let (last, place) = (self.generation.borrow().clone(), (self.number, self.shared.workers));
+        let next = Generation::new(Arc::clone(live), place, last.as_deref(), &self.shared.board, target);
+        let next = Rc::new(next);
         self.cells.begin(&next.cells);
         if let Some(last) = self.generation.replace(Some(Rc::clone(&next))) {
             self.retiring.borrow_mut().push(last);

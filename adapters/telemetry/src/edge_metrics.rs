@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use novagate_kernel::Revision;
-use novagate_ports_edge::{MetricSource, MetricVisitor};
+use novagate_ports_edge::{MetricSource, MetricVisitor, UpstreamEvent};
 use novagate_records::{LATENCY_BOUNDS_US, LATENCY_CELLS, MethodLabel, StatusClass};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
@@ -64,6 +64,10 @@ fn register_counters(exporter: &Exporter, cells: &Arc<dyn MetricSource>) {
             source.visit(&mut Timeouts(observe));
         },
     );
+    for event in UpstreamEvent::ALL {
+        let (source, (name, help)) = (Arc::clone(cells), family(event));
+        exporter.counter(name, help, move |observe| source.visit(&mut Events(event, observe)));
+    }
     let source = Arc::clone(cells);
     exporter.counter("rate_limit_hits_total", "Requests refused by a rate limit, by tier.", move |observe| {
         source.visit(&mut LimitHits(observe));
@@ -125,6 +129,7 @@ macro_rules! ignore {
     (@ latency) => { fn latency(&mut self, _: &str, _: MethodLabel, _: &[u64; LATENCY_CELLS], _: u64) {} };
     (@ upstream) => { fn upstream(&mut self, _: &str, _: &[u64; LATENCY_CELLS], _: u64) {} };
     (@ upstream_timeouts) => { fn upstream_timeouts(&mut self, _: &str, _: u64) {} };
+    (@ upstream_events) => { fn upstream_events(&mut self, _: &str, _: UpstreamEvent, _: u64) {} };
     (@ rate_limit_hits) => { fn rate_limit_hits(&mut self, _: &'static str, _: u64) {} };
     (@ active_connections) => { fn active_connections(&mut self, _: u64) {} };
     (@ active_websockets) => { fn active_websockets(&mut self, _: u64) {} };
@@ -139,7 +144,15 @@ impl MetricVisitor for Requests<'_> {
         (self.0)((count, labels));
     }
 
-    ignore!(latency, upstream, upstream_timeouts, rate_limit_hits, active_connections, active_websockets);
+    ignore!(
+        latency,
+        upstream,
+        upstream_timeouts,
+        upstream_events,
+        rate_limit_hits,
+        active_connections,
+        active_websockets
+    );
 }
 
 struct Timeouts<'a>(&'a mut dyn FnMut(Sample<u64>));
@@ -149,7 +162,31 @@ impl MetricVisitor for Timeouts<'_> {
         (self.0)((count, vec![("service", service.to_owned())]));
     }
 
-    ignore!(requests, latency, upstream, rate_limit_hits, active_connections, active_websockets);
+    ignore!(requests, latency, upstream, upstream_events, rate_limit_hits, active_connections, active_websockets);
+}
+
+struct Events<'a>(UpstreamEvent, &'a mut dyn FnMut(Sample<u64>));
+
+impl MetricVisitor for Events<'_> {
+    fn upstream_events(&mut self, service: &str, event: UpstreamEvent, count: u64) {
+        if event == self.0 {
+            (self.1)((count, vec![("service", service.to_owned())]));
+        }
+    }
+
+    ignore!(requests, latency, upstream, upstream_timeouts, rate_limit_hits, active_connections, active_websockets);
+}
+
+/// The name of an event's family, and what it counts.
+const fn family(event: UpstreamEvent) -> (&'static str, &'static str) {
+    match event {
+        UpstreamEvent::Retry => ("upstream_retries_total", "Requests that were tried again."),
+        UpstreamEvent::RetryOverBudget => {
+            ("upstream_retries_over_budget_total", "Requests not tried again because too many were.")
+        }
+        UpstreamEvent::Ejection => ("upstream_ejections_total", "Targets that were ejected."),
+        UpstreamEvent::CircuitOpen => ("upstream_circuit_open_total", "Requests refused by a circuit breaker."),
+    }
 }
 
 struct LimitHits<'a>(&'a mut dyn FnMut(Sample<u64>));
@@ -159,7 +196,7 @@ impl MetricVisitor for LimitHits<'_> {
         (self.0)((count, vec![("tier", tier.to_owned())]));
     }
 
-    ignore!(requests, latency, upstream, upstream_timeouts, active_connections, active_websockets);
+    ignore!(requests, latency, upstream, upstream_timeouts, upstream_events, active_connections, active_websockets);
 }
 
 struct Connections(u64);
@@ -169,7 +206,7 @@ impl MetricVisitor for Connections {
         self.0 = self.0.saturating_add(count);
     }
 
-    ignore!(requests, latency, upstream, upstream_timeouts, rate_limit_hits, active_websockets);
+    ignore!(requests, latency, upstream, upstream_timeouts, upstream_events, rate_limit_hits, active_websockets);
 }
 
 struct WebSockets(u64);
@@ -179,7 +216,7 @@ impl MetricVisitor for WebSockets {
         self.0 = self.0.saturating_add(count);
     }
 
-    ignore!(requests, latency, upstream, upstream_timeouts, rate_limit_hits, active_connections);
+    ignore!(requests, latency, upstream, upstream_timeouts, upstream_events, rate_limit_hits, active_connections);
 }
 
 #[derive(Clone, Copy)]
@@ -252,7 +289,7 @@ impl MetricVisitor for Histograms {
         }
     }
 
-    ignore!(requests, upstream_timeouts, rate_limit_hits, active_connections, active_websockets);
+    ignore!(requests, upstream_timeouts, upstream_events, rate_limit_hits, active_connections, active_websockets);
 }
 
 fn histogram(labels: &[(&str, &str)], cells: &[u64; LATENCY_CELLS], sum_us: u64) -> Metric {
@@ -298,6 +335,9 @@ mod tests {
             visitor.latency("*/users/{id}", MethodLabel::Get, &cells, 40_000_000);
             visitor.upstream("users", &cells, 40_000_000);
             visitor.upstream_timeouts("users", 4);
+            for event in UpstreamEvent::ALL {
+                visitor.upstream_events("users", event, 20 + event.index() as u64);
+            }
             visitor.rate_limit_hits("unauth", 5);
             visitor.active_connections(6);
             visitor.active_connections(1);
@@ -331,6 +371,10 @@ mod tests {
             "http_request_duration_seconds_sum{method=\"GET\",route=\"*/users/{id}\"} 40",
             "upstream_request_duration_seconds_count{service=\"users\"} 3",
             "upstream_timeouts_total{service=\"users\"} 4",
+            "upstream_retries_total{service=\"users\"} 20",
+            "upstream_retries_over_budget_total{service=\"users\"} 21",
+            "upstream_ejections_total{service=\"users\"} 22",
+            "upstream_circuit_open_total{service=\"users\"} 23",
             "rate_limit_hits_total{tier=\"unauth\"} 5",
             "rate_limit_errors_total 0",
             "active_connections 7",

@@ -129,7 +129,7 @@ impl Edge {
     }
 
     /// The configuration that is served now.
-    pub(crate) fn live(&self) -> Option<Arc<CompiledConfig>> {
+    pub fn live(&self) -> Option<Arc<CompiledConfig>> {
         self.deps.live.load().as_ref().map(|live| Arc::clone(&live.compiled))
     }
 

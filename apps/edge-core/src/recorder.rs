@@ -9,7 +9,8 @@ use novagate_kernel::{ErrorCode, RouteId, Timestamp};
 use novagate_policies::{CompiledConfig, CompiledRoute, CompiledService};
 use novagate_ports_base::Clock;
 use novagate_ports_edge::{
-    BatchCodec, LoggedRequest, MetricSource, MetricVisitor, RecordSink, RecordSource, TelemetryItem, UpstreamHealth,
+    BatchCodec, LoggedRequest, MetricSource, MetricVisitor, RecordSink, RecordSource, TelemetryItem, UpstreamEvent,
+    UpstreamHealth,
 };
 use novagate_records::{
     Batch, ErrorEvent, HealthSnapshot, LATENCY_CELLS, LogBatch, LogEntry, MethodLabel, MetricsWindow, NO_INDEX,
@@ -233,6 +234,7 @@ impl MetricVisitor for Connections {
     fn latency(&mut self, _: &str, _: MethodLabel, _: &[u64; LATENCY_CELLS], _: u64) {}
     fn upstream(&mut self, _: &str, _: &[u64; LATENCY_CELLS], _: u64) {}
     fn upstream_timeouts(&mut self, _: &str, _: u64) {}
+    fn upstream_events(&mut self, _: &str, _: UpstreamEvent, _: u64) {}
     fn rate_limit_hits(&mut self, _: &'static str, _: u64) {}
     fn active_websockets(&mut self, _: u64) {}
 

@@ -22,7 +22,7 @@ use novagate_policies::{ConfigObject, ConsumerKeyGrant};
 use novagate_ports_base::{Clock as _, FaultKind, ObjectCodec as _, PortError};
 use novagate_ports_edge::{
     ConfigHost as _, LiveConfig, LoadReport, LoadedSnapshot, LoggedRequest, MetricSource, MetricVisitor, RecordSink,
-    RecordSource, SnapshotStore, Staged, TelemetryItem, UpstreamHealth,
+    RecordSource, SnapshotStore, Staged, TelemetryItem, UpstreamHealth, UpstreamState,
 };
 use novagate_records::{Batch, MethodLabel, NO_INDEX, RequestRecord};
 use novagate_sync::{ConfigSet, WireObject};
@@ -233,8 +233,8 @@ impl MetricSource for Cells {
 struct Targets;
 
 impl UpstreamHealth for Targets {
-    fn targets(&self, _: ServiceId) -> Option<(u16, u16)> {
-        Some((1, 1))
+    fn state(&self, _: ServiceId) -> Option<UpstreamState> {
+        Some(UpstreamState { healthy: 1, total: 1, ejected: Vec::new(), panics: false, running: None })
     }
 }
 

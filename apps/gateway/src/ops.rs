@@ -7,9 +7,13 @@ use novagate_edge_core::{Edge, EdgeStatus};
 use novagate_http_edge::EdgeHandle;
 use novagate_http_ops::OpsSource;
 use novagate_kernel::NodeId;
+use novagate_policies::CompiledService;
 use novagate_sync_client::LinkStatus;
 use novagate_telemetry::{Exporter, GatewayGauges, MetricsError, register_gateway};
 use serde_json::{Value, json};
+
+/// Services that `/status` tells of.
+const MAX_UPSTREAMS: usize = 100;
 
 /// Health, readiness and metrics of a gateway.
 pub(crate) struct GatewayOps {
@@ -67,6 +71,31 @@ impl GatewayOps {
         Ok(Self { exporter, edge, plane, node, stopping })
     }
 
+    /// Services with a target that is not well or with a bound on their requests; at most so many that a person can read them.
+    fn upstreams(&self) -> Vec<Value> {
+        let Some(live) = self.edge.live() else { return Vec::new() };
+        let health = self.plane.upstream_health();
+        let told = |service: &Arc<CompiledService>| {
+            let state = health.state(service.id)?;
+            let ejected = state.ejected.iter().map(|(url, rest)| {
+                json!({ "url": url.to_string(), "returnsInMs": u64::try_from(rest.as_millis()).unwrap_or(u64::MAX) })
+            });
+            let is_plain = state.healthy == state.total && state.running.is_none();
+            (!is_plain).then(|| {
+                json!({
+                    "service": service.name.as_str(),
+                    "targets": state.total,
+                    "healthy": state.healthy,
+                    "ejected": ejected.collect::<Vec<_>>(),
+                    "panics": state.panics,
+                    "runningRequests": state.running,
+                    "maxRequests": service.resilience.circuit_breaker.map(|rule| rule.max_requests),
+                })
+            })
+        };
+        live.services().iter().filter_map(told).take(MAX_UPSTREAMS).collect()
+    }
+
     fn config(status: &EdgeStatus) -> Value {
         match status.serving {
             None => Value::Null,
@@ -119,6 +148,7 @@ impl OpsSource for GatewayOps {
             "controlPlaneConnected": status.connected,
             "controlPlaneSince": novagate_documents::time::format_timestamp(status.link_since),
             "controlPlaneRefused": status.refused.map(|code| format!("{code:?}")),
+            "upstreams": self.upstreams(),
             "activeConnections": self.plane.active_connections(),
             "uptimeSeconds": status.uptime.as_secs(),
         })

@@ -5,6 +5,7 @@
 //! matching (`routing`).
 
 mod check;
+mod resilience;
 mod routes;
 
 use std::collections::{HashMap, HashSet};
@@ -117,6 +118,7 @@ fn check_fields(faults: &mut Faults, sorted: &Sorted<'_>) {
     for service in &sorted.services {
         let mut subject = Subject { faults, object: service.id.into(), name: Some(&service.name) };
         check::service(&mut subject, service);
+        resilience::check(&mut subject, &service.resilience);
     }
     for route in &sorted.routes {
         let mut subject = Subject { faults, object: route.route.id.into(), name: Some(&route.route.name) };

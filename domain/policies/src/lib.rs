@@ -19,6 +19,8 @@ mod headers;
 mod identity;
 mod jwt;
 mod limits;
+mod outliers;
+mod retries;
 mod sip;
 mod token_cache;
 
@@ -39,6 +41,8 @@ pub use self::{
         Admission, Asked, BucketSide, ClientKey, ClientKeyHasher, Decision, FleetSize, LeaseAnswer, LeaseAsk,
         LeaseKeeper, LeaseTable, LimitTable, ReturnedLease, SharedAsk, SharedKey, SharedKeyHasher, Window,
     },
+    outliers::{Ejection, RateWindow, most_ejected, panics},
+    retries::{RetryBudget, longest_retry_pause, retry_pause},
     sip::HashKey,
     token_cache::TokenCache,
 };

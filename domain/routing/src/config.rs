@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use novagate_kernel::{Name, RouteId, ServiceId};
 
-use crate::{Condition, HostPattern, LoadBalancing, PathPattern, RouteAction};
+use crate::{Condition, HostPattern, LoadBalancing, PathPattern, Resilience, RouteAction};
 
 /// Something that answers requests: one or more targets behind one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Service {
     pub health_check: Option<HealthCheck>,
     /// How a target is chosen.
     pub load_balancing: LoadBalancing,
+    /// What is done about targets that fail.
+    pub resilience: Resilience,
 }
 
 /// One upstream address.

@@ -13,6 +13,7 @@ mod label;
 mod normal;
 mod octets;
 mod pattern;
+mod resilience;
 mod table;
 mod target;
 mod template;
@@ -32,6 +33,7 @@ pub use self::{
     label::label,
     normal::{NormalPath, PathError, normalise, normalise_bytes},
     pattern::{MAX_PARAMETER_BYTES, MAX_PATTERN_BYTES, MAX_PATTERN_SEGMENTS, PathPattern, PathPatternError, Segment},
+    resilience::{CircuitBreaker, ErrorRate, OutlierDetection, Resilience, Retries, RetryGround},
     table::{
         AllowedMethods, Conflict, Found, Lookup, MAX_CONFLICTS, MAX_RANKED, MAX_TABLE_BYTES, RouteIndex, RouteTable,
         RouteTableBuilder, TableFull, TableWarning,

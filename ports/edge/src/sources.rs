@@ -1,8 +1,11 @@
 //! Records and metrics that the control thread pulls from the workers, and where they go.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use novagate_kernel::{BatchKind, ConsumerId, ErrorCode, RequestId, ServiceId, Timestamp};
 use novagate_records::{Batch, LATENCY_CELLS, MethodLabel, RequestRecord, StatusClass};
+use novagate_routing::TargetUrl;
 
 /// Request records of all workers. Contract: each record is drained once; the order is that of each worker; a full ring
 /// loses the newest and counts it.
@@ -12,6 +15,29 @@ pub trait RecordSource: Send + Sync + 'static {
 
     /// Records lost since start because nobody drained in time.
     fn dropped(&self) -> u64;
+}
+
+/// What happens between a gateway and a service beside requests and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamEvent {
+    /// A request was tried again.
+    Retry,
+    /// A request was not tried again because there were too many retries already.
+    RetryOverBudget,
+    /// A target was ejected.
+    Ejection,
+    /// A request was refused because too many ran already.
+    CircuitOpen,
+}
+
+impl UpstreamEvent {
+    /// Every event.
+    pub const ALL: [Self; 4] = [Self::Retry, Self::RetryOverBudget, Self::Ejection, Self::CircuitOpen];
+
+    /// Its place in [`Self::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// Receives metric values, cell by cell; route labels are `host-or-*` + template, or `unmatched`.
@@ -29,6 +55,9 @@ pub trait MetricVisitor {
     /// Upstream timeouts of a service.
     fn upstream_timeouts(&mut self, service: &str, count: u64);
 
+    /// Events of a service, since start.
+    fn upstream_events(&mut self, service: &str, event: UpstreamEvent, count: u64);
+
     /// Requests refused by a limit; `tier` is `unauth`, `auth`, `consumer` or `route`.
     fn rate_limit_hits(&mut self, tier: &'static str, count: u64);
 
@@ -45,10 +74,30 @@ pub trait MetricSource: Send + Sync + 'static {
     fn visit(&self, visitor: &mut dyn MetricVisitor);
 }
 
+/// How the upstream side of a service is at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamState {
+    /// Targets that are well.
+    pub healthy: u16,
+    /// All targets.
+    pub total: u16,
+    /// Those that are ejected, and for how long yet.
+    pub ejected: Vec<(TargetUrl, Duration)>,
+    /// So few are well that all take traffic.
+    pub panics: bool,
+    /// Requests that run, where their number has a bound.
+    pub running: Option<u32>,
+}
+
 /// Which upstream targets take traffic.
 pub trait UpstreamHealth: Send + Sync + 'static {
-    /// Targets that take traffic, and all targets, of a service of the live configuration.
-    fn targets(&self, service: ServiceId) -> Option<(u16, u16)>;
+    /// How a service of the live configuration is.
+    fn state(&self, service: ServiceId) -> Option<UpstreamState>;
+
+    /// Targets that are well, and all targets, of a service of the live configuration.
+    fn targets(&self, service: ServiceId) -> Option<(u16, u16)> {
+        self.state(service).map(|state| (state.healthy, state.total))
+    }
 }
 
 /// A request as one structured log line: names resolved, still nothing personal.

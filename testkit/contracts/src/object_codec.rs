@@ -14,9 +14,10 @@ use novagate_policies::{
 };
 use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
-    Condition, ConditionOn, EncodedSlashes, Expression, Forward, ForwardHost, ForwardPath, ForwardTo, HashOn,
-    HealthCheck, HostPattern, LoadBalancing, Mirror, PathPattern, PathTemplate, Redirect, RedirectStatus, Route,
-    RouteAction, RouteMatch, Scheme, Service, Split, Target, TargetUrl, ValueTest, WeightedService,
+    CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
+    ForwardTo, HashOn, HealthCheck, HostPattern, LoadBalancing, Mirror, OutlierDetection, PathPattern, PathTemplate,
+    Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route, RouteAction, RouteMatch, Scheme, Service, Split,
+    Target, TargetUrl, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -101,6 +102,33 @@ impl Maker {
                 3 => LoadBalancing::ConsistentHash(HashOn::Header("x-user".into())),
                 _ => LoadBalancing::RoundRobin,
             },
+            resilience: self.resilience(),
+        }
+    }
+
+    fn resilience(&self) -> Resilience {
+        let small = |most: u64| u8::try_from(1 + self.below(most)).unwrap();
+        let at_once = || u32::try_from(1 + self.below(1_000_000)).unwrap();
+        let grounds = [RetryGround::Connect, RetryGround::Reset, RetryGround::Timeout];
+        Resilience {
+            retries: self.maybe(|| Retries {
+                attempts: small(5),
+                on: grounds.into_iter().filter(|_| self.below(2) == 0).collect(),
+                statuses: [500, 502, 503, 599].into_iter().filter(|_| self.below(2) == 0).collect(),
+                methods: Retries::IDEMPOTENT.into_iter().take(usize::from(small(6))).collect(),
+                per_try_timeout: self.maybe(|| self.millis(1, 3_600_000)),
+                budget_percent: small(100),
+            }),
+            outlier_detection: self.maybe(|| OutlierDetection {
+                consecutive_failures: small(100),
+                error_rate: self.maybe(|| ErrorRate { percent: small(100), min_requests: 1 + at_once() % 100_000 }),
+                eject: self.millis(1_000, 3_600_000),
+                max_eject: self.millis(3_600_000, 86_400_000),
+                max_ejected_percent: small(100),
+            }),
+            panic_percent: small(101) - 1,
+            circuit_breaker: self
+                .maybe(|| CircuitBreaker { max_requests: at_once(), max_pending: self.maybe(at_once) }),
         }
     }
 

@@ -6,6 +6,7 @@ use novagate_policies::ConfigObject;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::resilience::{CircuitBreakerBody, OutlierDetectionBody, RetriesBody};
 use super::route_body::{MatchBody, MirrorBody, RedirectBody, RewriteBody, SplitBody, is_false};
 
 /// An upstream service.
@@ -37,6 +38,19 @@ pub struct ServiceBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^(consumer|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})$", example = "header:x-user")]
     pub hash_on: Option<String>,
+    /// Which requests are tried again; missing: on one other target, when no connection could be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<RetriesBody>,
+    /// Which targets are ejected; missing: those that three connections in a row could not be made to, for 5 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlier_detection: Option<OutlierDetectionBody>,
+    /// While fewer of a hundred targets take traffic, all do; missing: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub panic_percent: Option<u8>,
+    /// What may be asked at the same time; missing: anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreakerBody>,
 }
 
 /// One upstream address.

@@ -16,6 +16,7 @@ use self::route::route_body;
 use super::body::{
     AnyBody, BalancingWord, ConsumerBody, ConsumerKeyBody, HealthCheckBody, RateLimitBody, ServiceBody, TargetBody,
 };
+use super::resilience::{CircuitBreakerBody, OutlierDetectionBody, RetriesBody, resilience};
 
 pub(super) use self::route::route;
 
@@ -24,6 +25,7 @@ pub(super) fn service(id: Uuid, body: ServiceBody) -> Result<ConfigObject, Field
         let url = at_pointer(TargetUrl::parse(&target.url), || format!("/targets/{at}/url"))?;
         Ok(Target { url, weight: target.weight })
     };
+    let resilience = resilience(&body)?;
     Ok(ConfigObject::Service(Service {
         id: ServiceId::from_uuid(id),
         name: name_at(&body.name, "/name")?,
@@ -34,6 +36,7 @@ pub(super) fn service(id: Uuid, body: ServiceBody) -> Result<ConfigObject, Field
             .health_check
             .map(|check| HealthCheck { path: check.path.into(), interval: Duration::from_millis(check.interval_ms) }),
         load_balancing: load_balancing(body.load_balancing, body.hash_on.as_deref())?,
+        resilience,
     }))
 }
 
@@ -118,6 +121,10 @@ fn service_body(service: &Service) -> ServiceBody {
             LoadBalancing::ConsistentHash(hash_on) => Some(hash_on.to_string()),
             LoadBalancing::RoundRobin | LoadBalancing::LeastConnections | LoadBalancing::Latency => None,
         },
+        retries: service.resilience.retries.as_ref().map(RetriesBody::from),
+        outlier_detection: service.resilience.outlier_detection.as_ref().map(OutlierDetectionBody::from),
+        panic_percent: Some(service.resilience.panic_percent).filter(|percent| *percent > 0),
+        circuit_breaker: service.resilience.circuit_breaker.as_ref().map(CircuitBreakerBody::from),
     }
 }
 
@@ -125,10 +132,10 @@ fn name_at(text: &str, pointer: &str) -> Result<Name, FieldFault> {
     at_pointer(Name::parse(text), || pointer.to_owned())
 }
 
-fn at_pointer<T, E: Display>(read: Result<T, E>, pointer: impl FnOnce() -> String) -> Result<T, FieldFault> {
+pub(super) fn at_pointer<T, E: Display>(read: Result<T, E>, pointer: impl FnOnce() -> String) -> Result<T, FieldFault> {
     read.map_err(|error| FieldFault::new(pointer(), "invalid", error.to_string()))
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

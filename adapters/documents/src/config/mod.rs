@@ -5,6 +5,7 @@
 
 mod body;
 mod convert;
+mod resilience;
 mod route_body;
 mod rules;
 mod shapes;
@@ -27,6 +28,7 @@ pub use self::body::{
     AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, HealthCheckBody, LimitByWord, NoPolicy,
     RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
 };
+pub use self::resilience::{CircuitBreakerBody, GroundWord, OutlierDetectionBody, RetriesBody};
 pub use self::route_body::{
     ConditionBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, SchemeWord, ShareBody, SplitBody,
 };

@@ -2,7 +2,7 @@
 
 use novagate_kernel::ObjectKind;
 
-use super::rules;
+use super::{resilience, rules};
 use crate::shape::{Field, Need, Shape};
 
 /// The lists of a whole configuration, in compile order.
@@ -12,18 +12,18 @@ pub(super) const LISTS: [(&str, ObjectKind); 3] =
 /// No list of a configuration is longer, whatever a plan allows.
 const MAX_OBJECTS: usize = 200_000;
 
-const HOUR_MS: u64 = 3_600_000;
-const DAY_MS: u64 = 24 * HOUR_MS;
+pub(super) const HOUR_MS: u64 = 3_600_000;
+pub(super) const DAY_MS: u64 = 24 * HOUR_MS;
 
-const fn needed(name: &'static str, shape: Shape) -> Field {
+pub(super) const fn needed(name: &'static str, shape: Shape) -> Field {
     Field { name, need: Need::Required, shape }
 }
 
-const fn optional(name: &'static str, shape: Shape) -> Field {
+pub(super) const fn optional(name: &'static str, shape: Shape) -> Field {
     Field { name, need: Need::Optional, shape }
 }
 
-const fn nullable(name: &'static str, shape: Shape) -> Field {
+pub(super) const fn nullable(name: &'static str, shape: Shape) -> Field {
     Field { name, need: Need::Nullable, shape }
 }
 
@@ -48,6 +48,10 @@ static SERVICE: Shape = Shape::Object(&[
     ),
     optional("loadBalancing", Shape::Word(&["round-robin", "least-connections", "latency", "consistent-hash"])),
     nullable("hashOn", Shape::Text(rules::hash_on)),
+    nullable("retries", resilience::RETRIES),
+    nullable("outlierDetection", resilience::OUTLIERS),
+    nullable("panicPercent", resilience::PANIC),
+    nullable("circuitBreaker", resilience::BREAKER),
 ]);
 
 static HOST: Shape = Shape::Text(rules::host);

@@ -40,7 +40,7 @@ impl Admission<'_> {
             LoadBalancing::ConsistentHash(on) => self.affinity(on, &identity),
             LoadBalancing::RoundRobin | LoadBalancing::LeastConnections | LoadBalancing::Latency => None,
         };
-        let candidate = upstream.pick(service, affinity, || board.now_ms(), None);
+        let candidate = upstream.pick(service, affinity, || board.now_ms(), &[]);
         let (candidate, target) = candidate
             .and_then(|at| Some((at, upstream.targets.get(at)?)))
             .ok_or(Refusal::of(ErrorCode::NoHealthyTargets))?;
@@ -98,7 +98,7 @@ impl Admission<'_> {
             return None;
         }
         let limit = service.total_timeout.or(service.timeout).unwrap_or(self.worker.shared.settings.timeouts.proxy);
-        let candidate = upstream.pick(service, None, || self.worker.shared.board.now_ms(), None);
+        let candidate = upstream.pick(service, None, || self.worker.shared.board.now_ms(), &[]);
         let Some(candidate) = candidate.and_then(|at| upstream.targets.get(at)) else {
             add(&self.worker.cells.mirrors_left_out, 1);
             return None;

@@ -1,49 +1,39 @@
 //! A request that was admitted: to a target, and what becomes of the connections afterwards.
 //!
 //! Always: a target that cannot be connected to is replaced by one other; what was sent once is sent again only when that
-//! cannot be noticed (a request without effects, or nothing of it was sent) and only because an old connection was dead.
+//! cannot be noticed (a request without effects, or nothing of it was sent), because an old connection was dead or because
+//! the service says so; nothing of a response that is not the last one reaches the client.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use novagate_kernel::ErrorCode;
-use novagate_policies::CompiledService;
-use novagate_routing::LoadBalancing;
+use novagate_ports_edge::UpstreamEvent;
+use novagate_routing::RetryGround;
 
 use super::answer::upstream_us;
+use super::course::Course;
 use super::{Connection, Manners, MethodKind, Then};
 use crate::admission::{Passage, Request};
 use crate::exchange::{Asks, End, Exchange, Outcome, Repeat, Terms, Upload};
-use crate::generation::{Generation, Upstream};
 use crate::mirror::Copy;
-use crate::observe::cells::add;
 use crate::refusal::Refusal;
-use crate::upstream::connect::ConnectFault;
+use crate::upstream::connect::{CONNECT_LIMIT, ConnectFault};
 use crate::upstream::load::Running;
 use crate::upstream::stream::UpstreamConn;
 use crate::wire::request::replace_authority;
+use crate::wire::response::push_line;
 
 /// The one interim response that the gateway gives.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Everything about where a request goes.
-struct Course<'a> {
-    generation: &'a Generation,
-    service: &'a CompiledService,
-    upstream: &'a Upstream,
-    passage: Passage,
-    /// The target that could not be connected to.
-    failed: Option<usize>,
-    head_limit: Duration,
-    /// An old connection was dead: no other old one is trusted with this request.
-    wants_fresh: bool,
-    /// It counts at its target until it is over.
-    running: Option<Running>,
-}
+const CIRCUIT_OPEN: Refusal =
+    Refusal { code: ErrorCode::Overloaded, message: "too many requests to the service run already" };
 
 impl Connection {
     /// Sends a request to its service and the response to the client.
-    pub(super) async fn proxy(&mut self, request: Request, mut passage: Passage, manners: &Manners) -> Then {
-        self.copy(&mut passage, manners);
+    pub(super) async fn proxy(&mut self, request: Request, passage: Passage, manners: &Manners) -> Then {
         let Some(generation) = request.generation.clone() else { return Then::Close };
         let Some((service, upstream)) = generation.service(passage.service) else { return Then::Close };
         if let Some(most) = passage.max_body {
@@ -51,9 +41,25 @@ impl Connection {
         }
         let head_limit = passage.timeout.unwrap_or(self.worker.shared.settings.timeouts.proxy);
         let total = passage.total_timeout.map_or(u32::MAX, |limit| self.deadline.tick_after(limit));
-        let (failed, wants_fresh, running) = (None, false, None);
-        let generation = &*generation;
-        let mut course = Course { generation, service, upstream, passage, failed, head_limit, wants_fresh, running };
+        let mut course = Course {
+            generation: &generation,
+            service,
+            upstream,
+            passage,
+            tried: Vec::new(),
+            is_replaced: false,
+            tries: None,
+            head_limit,
+            begun: None,
+            total,
+            wants_fresh: false,
+            running: None,
+        };
+        let Ok(_running) = upstream.run(service) else {
+            return self.fail(&request, &course, ErrorCode::Overloaded, manners).await;
+        };
+        self.copy(&mut course.passage, manners);
+        course.prepare_tries(&self.drafts.head, &self.deadline, manners);
         if manners.expects_continue && self.client.input.is_empty() {
             self.client.output.extend_from_slice(CONTINUE);
         }
@@ -63,35 +69,56 @@ impl Connection {
                 Err(code) => return self.fail(&request, &course, code, manners).await,
             };
             let sent = Instant::now();
-            let (end, outcome) = self.exchange(&request, &course, &mut conn, manners, total).await;
-            let upstream_us = upstream_us(sent, &outcome);
-            course.note_upstream(upstream_us);
+            let (end, outcome) = self.exchange(&request, &course, &mut conn, manners, sent).await;
+            course.note_end(end, &outcome, upstream_us(sent, &outcome), self);
             match end {
                 End::Stale => course.wants_fresh = true,
-                End::Complete { upstream_reusable, client_reusable } => {
-                    if upstream_reusable {
-                        course.put_idle(conn, outcome.answered.unwrap_or(sent), self);
-                    }
-                    self.record(&request, manners.started, outcome.status, None, upstream_us);
-                    return self.after_response(client_reusable);
-                }
-                End::Switched => {
-                    self.record(&request, manners.started, outcome.status, None, upstream_us);
-                    return self.switch(conn, course.passage.websocket);
+                End::Unwanted(_) => self.next_try(&mut course, conn).await,
+                End::Failed(code) if course.takes_failed(code, &outcome, &self.deadline) => {
+                    course.note_timeout(code);
+                    self.next_try(&mut course, conn).await;
                 }
                 End::Failed(code) => return self.fail(&request, &course, code, manners).await,
                 End::Violated(violation) => return self.refuse(&request, Refusal::broken(violation), manners).await,
-                End::Aborted(code) => {
-                    course.note_timeout(code);
-                    self.client.reset();
-                    self.record(&request, manners.started, outcome.status, Some(code), upstream_us);
-                    return Then::Close;
+                End::Complete { .. } | End::Switched | End::Aborted(_) | End::ClientGone => {
+                    return self.conclude(&request, course, conn, (end, outcome), (manners.started, sent));
                 }
-                End::ClientGone => {
-                    let code = ErrorCode::ClientClosed;
-                    self.record(&request, manners.started, code.status(), Some(code), upstream_us);
-                    return Then::Close;
+            }
+        }
+    }
+
+    /// What becomes of both connections when no other answer is to be given.
+    fn conclude(
+        &mut self,
+        request: &Request,
+        course: Course<'_>,
+        conn: UpstreamConn,
+        (end, outcome): (End, Outcome),
+        (started, sent): (Instant, Instant),
+    ) -> Then {
+        let upstream_us = upstream_us(sent, &outcome);
+        match end {
+            End::Complete { upstream_reusable, client_reusable } => {
+                if upstream_reusable {
+                    course.put_idle(conn, outcome.answered.unwrap_or(sent), self);
                 }
+                self.record(request, started, outcome.status, None, upstream_us);
+                self.after_response(client_reusable)
+            }
+            End::Switched => {
+                self.record(request, started, outcome.status, None, upstream_us);
+                self.switch(conn, course.passage.websocket)
+            }
+            End::Aborted(code) => {
+                course.note_timeout(code);
+                self.client.reset();
+                self.record(request, started, outcome.status, Some(code), upstream_us);
+                Then::Close
+            }
+            End::ClientGone | End::Stale | End::Unwanted(_) | End::Failed(_) | End::Violated(_) => {
+                let code = ErrorCode::ClientClosed;
+                self.record(request, started, code.status(), Some(code), upstream_us);
+                Then::Close
             }
         }
     }
@@ -113,7 +140,7 @@ impl Connection {
         course: &Course<'_>,
         conn: &mut UpstreamConn,
         manners: &Manners,
-        total: u32,
+        sent: Instant,
     ) -> (End, Outcome) {
         let terms = Terms {
             asks: match manners.method {
@@ -125,8 +152,9 @@ impl Connection {
             close: manners.close,
             request_id: request.tag.as_bytes(),
             extra: &self.drafts.extra,
-            head_limit: course.head_limit,
-            total,
+            head_limit: course.head_limit_at(sent),
+            total: course.total,
+            tries: course.tries.as_ref(),
         };
         let repeat = match (conn.reused, manners.method) {
             (false, _) => Repeat::Never,
@@ -139,41 +167,91 @@ impl Connection {
         (end, exchange.outcome)
     }
 
-    /// A connection to the chosen target, or to one other when that cannot be reached.
+    /// A connection to the chosen target, or to another one when that cannot be reached.
     async fn obtain(&mut self, course: &mut Course<'_>) -> Result<UpstreamConn, ErrorCode> {
         loop {
             let candidate = course.upstream.targets.get(course.passage.candidate).ok_or(ErrorCode::NoHealthyTargets)?;
             course.running = Some(Running::at(&candidate.target));
+            course.begin_try();
             if !course.wants_fresh
                 && let Some(conn) = candidate.target.take_idle()
             {
                 return Ok(conn);
             }
-            let fault = match self.worker.shared.connector.connect(&candidate.target, course.head_limit).await {
+            let longest = course.head_limit.min(CONNECT_LIMIT);
+            let left = self.deadline.until(course.total);
+            let connected = {
+                let _waits = course.upstream.wait(course.service).map_err(|_open| ErrorCode::Overloaded)?;
+                self.worker.shared.connector.connect(&candidate.target, longest.min(left)).await
+            };
+            let fault = match connected {
                 Ok(conn) => return Ok(conn),
                 Err(fault) => fault,
             };
-            let board = &self.worker.shared.board;
-            candidate.state.note_failure(board.now_ms());
-            let (tried, affinity) = (course.passage.candidate, course.passage.affinity);
-            let other = match course.failed {
-                None => course.upstream.pick(course.service, affinity, || board.now_ms(), Some(tried)),
-                Some(_) => None,
-            };
-            let Some(other) = other else { return Err(code_of(fault)) };
-            course.failed = Some(course.passage.candidate);
-            course.passage.candidate = other;
-            if let Some(next) = course.upstream.targets.get(other)
-                && let Some(place) = &mut course.passage.authority
-            {
-                replace_authority(&mut self.drafts.head, place, &next.target.authority);
+            // What was given less time than usual has not failed by itself.
+            if fault != ConnectFault::TimedOut || longest <= left {
+                course.note_unconnected(&self.worker.shared.board);
             }
+            if !self.replace(course).await {
+                return Err(code_of(fault));
+            }
+        }
+    }
+
+    /// Turns away from a target that could not be connected to; false when that is the end. Nothing was sent, so one other
+    /// target costs nobody anything; whatever is more is a retry.
+    async fn replace(&mut self, course: &mut Course<'_>) -> bool {
+        course.tried.push(course.passage.candidate);
+        let other = course.untried(&self.worker.shared.board);
+        let is_free = other.is_some() && !std::mem::replace(&mut course.is_replaced, true);
+        if !is_free && !course.takes(RetryGround::Connect, &self.deadline) {
+            return false;
+        }
+        match other {
+            Some(other) => self.turn_to(course, other),
+            None => self.pause_and_turn(course).await,
+        }
+        true
+    }
+
+    /// Prepares another try after one that has reached its target.
+    async fn next_try(&mut self, course: &mut Course<'_>, conn: UpstreamConn) {
+        // What may still come on it belongs to nobody.
+        drop(conn);
+        course.tried.push(course.passage.candidate);
+        self.pause_and_turn(course).await;
+    }
+
+    /// Waits a moment and turns to the best target for another try: one that was not tried, else any, else the same.
+    async fn pause_and_turn(&mut self, course: &mut Course<'_>) {
+        let random = u64::from_ne_bytes(self.worker.shared.entropy.bytes());
+        let pause = course.tries.as_ref().map_or(Duration::ZERO, |tries| tries.pause(random));
+        // The target is not busy with what waits here.
+        course.running = None;
+        self.deadline.set(pause);
+        poll_fn(|_cx| if self.deadline.is_over() { Poll::Ready(()) } else { Poll::Pending }).await;
+        if let Some(other) = course.other(&self.worker.shared.board) {
+            self.turn_to(course, other);
+        }
+    }
+
+    fn turn_to(&mut self, course: &mut Course<'_>, other: usize) {
+        course.passage.candidate = other;
+        if let Some(next) = course.upstream.targets.get(other)
+            && let Some(place) = &mut course.passage.authority
+        {
+            replace_authority(&mut self.drafts.head, place, &next.target.authority);
         }
     }
 
     /// Tells the client that the exchange has failed.
     async fn fail(&mut self, request: &Request, course: &Course<'_>, code: ErrorCode, manners: &Manners) -> Then {
         course.note_timeout(code);
+        if code == ErrorCode::Overloaded {
+            course.count(UpstreamEvent::CircuitOpen);
+            push_line(&mut self.drafts.extra, b"retry-after", b"1");
+            return self.refuse(request, CIRCUIT_OPEN, manners).await;
+        }
         self.refuse(request, Refusal::of(code), manners).await
     }
 
@@ -183,35 +261,6 @@ impl Connection {
             (true, _) => Then::Next,
             (false, true) => Then::Close,
             (false, false) => Then::Linger,
-        }
-    }
-}
-
-impl Course<'_> {
-    fn note_upstream(&self, upstream_us: Option<u32>) {
-        let Some(upstream_us) = upstream_us else { return };
-        if let Some(candidate) = self.upstream.targets.get(self.passage.candidate) {
-            candidate.state.note_success();
-            if matches!(self.service.load_balancing, LoadBalancing::Latency) {
-                candidate.target.load.note_latency(upstream_us, Instant::now());
-            }
-        }
-        if let Some(cells) = self.generation.cells.service(self.passage.service) {
-            cells.latency.count(upstream_us);
-        }
-    }
-
-    fn note_timeout(&self, code: ErrorCode) {
-        if code == ErrorCode::DownstreamTimeout
-            && let Some(cells) = self.generation.cells.service(self.passage.service)
-        {
-            add(&cells.timeouts, 1);
-        }
-    }
-
-    fn put_idle(&self, conn: UpstreamConn, now: Instant, connection: &Connection) {
-        if let Some(candidate) = self.upstream.targets.get(self.passage.candidate) {
-            candidate.target.put_idle(conn, now, &connection.worker.buffers);
         }
     }
 }

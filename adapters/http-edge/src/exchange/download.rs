@@ -186,6 +186,10 @@ impl Exchange<'_> {
             return Err(End::Failed(ErrorCode::DownstreamError));
         }
         if head.status >= 200 || switches {
+            if self.is_unwanted(head.status) {
+                self.outcome.answered = Some(Instant::now());
+                return Err(End::Unwanted(head.status));
+            }
             let reason = self.download.parser.reason(received);
             let body = self.download.begin(&head, self.terms.is_http_10);
             let draining = self.worker.draining.get();

@@ -90,6 +90,11 @@ impl<'a> Upload<'a> {
             }
     }
 
+    /// Something of the body was taken from the client: it cannot be sent from its beginning again.
+    pub(super) const fn has_taken(&self) -> bool {
+        self.has_taken
+    }
+
     /// Drops what was taken over from the client and not sent: it must not be read as the client's next request.
     pub(super) fn abandon(&mut self, client: &mut Client) {
         if let Body::Plain { ready } = &mut self.body {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use novagate_policies::{CompiledConfig, ServiceIndex};
+use novagate_ports_edge::UpstreamEvent;
 use novagate_records::{LATENCY_CELLS, MethodLabel, StatusClass, latency_cell};
 
 /// Requests of a route by one method.
@@ -28,6 +29,8 @@ pub(crate) struct Latency {
 pub(crate) struct ServiceCells {
     pub(crate) latency: Latency,
     pub(crate) timeouts: AtomicU64,
+    /// By [`UpstreamEvent::ALL`].
+    pub(crate) events: [AtomicU64; UpstreamEvent::ALL.len()],
 }
 
 /// The methods of one route.
@@ -75,6 +78,15 @@ impl RouteCells {
     pub(crate) fn methods(&self) -> impl Iterator<Item = (MethodLabel, &MethodCells)> {
         let methods = self.0.get().into_iter().flat_map(|methods| MethodLabel::ALL.into_iter().zip(methods.iter()));
         methods.filter_map(|(label, cells)| cells.get().map(|cells| (label, &**cells)))
+    }
+}
+
+impl ServiceCells {
+    /// Counts an event.
+    pub(crate) fn count(&self, event: UpstreamEvent) {
+        if let Some(cell) = self.events.get(event.index()) {
+            add(cell, 1);
+        }
     }
 }
 

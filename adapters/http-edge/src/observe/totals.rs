@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use novagate_policies::Tier;
-use novagate_ports_edge::{MetricSource, MetricVisitor};
+use novagate_ports_edge::{MetricSource, MetricVisitor, UpstreamEvent};
 use novagate_records::{LATENCY_CELLS, MethodLabel, StatusClass};
 
 use super::cells::{Latency, MethodCells, RouteCells, ServiceCells, TableCells};
@@ -74,6 +74,7 @@ struct RouteTotals {
 struct ServiceTotals {
     latency: Histogram,
     timeouts: u64,
+    events: [u64; UpstreamEvent::ALL.len()],
 }
 
 #[derive(Debug, Default, Clone)]
@@ -176,6 +177,7 @@ impl Totals {
             let mine = self.services.entry(Arc::clone(name)).or_default();
             mine.latency.merge(&theirs.latency);
             mine.timeouts += theirs.timeouts;
+            add_all(&mut mine.events, theirs.events);
         }
     }
 
@@ -200,6 +202,9 @@ impl Totals {
             if totals.timeouts > 0 {
                 visitor.upstream_timeouts(name, totals.timeouts);
             }
+            for (event, count) in UpstreamEvent::ALL.into_iter().zip(totals.events).filter(|(_, count)| *count > 0) {
+                visitor.upstream_events(name, event, count);
+            }
         }
     }
 }
@@ -215,6 +220,7 @@ impl ServiceTotals {
     fn add(&mut self, cells: &ServiceCells) {
         self.latency.add(&cells.latency);
         self.timeouts += cells.timeouts.load(Ordering::Relaxed);
+        add_all(&mut self.events, read(&cells.events));
     }
 }
 

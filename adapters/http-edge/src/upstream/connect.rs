@@ -20,7 +20,7 @@ use super::target::UpstreamTarget;
 use crate::transport::Transport;
 
 /// Longest wait for a connection, TLS included.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

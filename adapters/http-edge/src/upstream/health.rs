@@ -1,38 +1,28 @@
-//! Which targets take traffic.
+//! Which targets take traffic, and how many requests of a service run.
 //!
-//! Always: shared by all workers and kept over edits of the configuration; decided from failed connections (three in a row:
-//! five seconds of rest) and from probes. A service with one target is never put to rest by failed connections: there is
-//! nobody else to ask. Not here: the probes (`probe`).
+//! Always: shared by all workers and kept over edits of the configuration; never more targets of a service are ejected than
+//! its rule allows, also after an edit. A service with one target never loses it to failed requests: there is nobody else to
+//! ask. Not here: the probes (`probe`), what is known about one target (`outlier`).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use novagate_kernel::ServiceId;
-use novagate_policies::CompiledService;
-use novagate_ports_edge::{LiveConfig, UpstreamHealth};
-use novagate_routing::{Target, TargetUrl};
+use novagate_policies::{CompiledService, most_ejected, panics};
+use novagate_ports_edge::{LiveConfig, UpstreamHealth, UpstreamState};
+use novagate_routing::{OutlierDetection, Resilience, Target, TargetUrl};
 
-/// Failed connections in a row after which a target rests.
-const FAILURES: u32 = 3;
-/// How long it rests, in milliseconds.
-const REST_MS: u64 = 5000;
-/// Failed probes in a row after which a target is taken out.
-const PROBE_FAILURES: u32 = 3;
-/// Good probes in a row after which it is taken in again.
-const PROBE_SUCCESSES: u32 = 2;
+use super::breaker::Breaker;
+use super::outlier::TargetState;
 
-/// What is known about one target of one service.
+/// What all workers know about a service that has rules about targets that fail.
 #[derive(Debug, Default)]
-pub(crate) struct TargetState {
-    failures: AtomicU32,
-    /// Milliseconds since the board's start until which it rests.
-    rests_until: AtomicU64,
-    probed_down: AtomicBool,
-    /// Probes in a row that contradict `probed_down`.
-    probes: AtomicU32,
+pub(crate) struct ServiceState {
+    pub(crate) breaker: Breaker,
+    /// Held by whoever changes which targets are ejected.
+    ejecting: Mutex<()>,
 }
 
 /// What is known about all targets.
@@ -40,54 +30,62 @@ pub(crate) struct TargetState {
 pub(crate) struct HealthBoard {
     start: Instant,
     states: Mutex<HashMap<(ServiceId, TargetUrl), Arc<TargetState>>>,
+    services: Mutex<HashMap<ServiceId, Arc<ServiceState>>>,
     live: Arc<ArcSwapOption<LiveConfig>>,
 }
 
-impl TargetState {
-    /// A connection could not be made.
-    pub(crate) fn note_failure(&self, now_ms: u64) {
-        if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
-            self.rests_until.store(now_ms.saturating_add(REST_MS), Ordering::Relaxed);
+impl ServiceState {
+    /// Ejects one of a service's targets if its rule allows one more. Nobody waits for it: while another worker is at it
+    /// nothing happens, and the next failure asks again.
+    pub(crate) fn eject<'a>(
+        &self,
+        rule: &OutlierDetection,
+        target: &TargetState,
+        targets: &(impl Iterator<Item = &'a TargetState> + Clone),
+        now_ms: u64,
+    ) -> bool {
+        let _held = match self.ejecting.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(held)) => held.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        if target.rest().lasts(now_ms) {
+            return false;
         }
+        // An address that is written twice stands for two targets.
+        let more = targets.clone().filter(|each| std::ptr::eq(*each, target)).count();
+        let ejected = targets.clone().filter(|each| each.rest().lasts(now_ms)).count();
+        if ejected + more > most_ejected(rule, targets.clone().count()) {
+            return false;
+        }
+        target.eject(rule, now_ms);
+        true
     }
 
-    /// It has answered.
-    pub(crate) fn note_success(&self) {
-        if self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
-            self.rests_until.store(0, Ordering::Relaxed);
+    /// Takes back what the rule of a new configuration does not allow; first those that would return first.
+    pub(crate) fn review<'a>(
+        &self,
+        rule: Option<&OutlierDetection>,
+        targets: &(impl Iterator<Item = &'a TargetState> + Clone),
+        now_ms: u64,
+    ) {
+        let _held = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = rule.map_or(0, |rule| most_ejected(rule, targets.clone().count()));
+        loop {
+            // Rests after failed connections are short, and none of a rule.
+            let ejected = targets.clone().filter(|each| each.rest().times > 0 && each.rest().lasts(now_ms));
+            if ejected.clone().count() <= most {
+                return;
+            }
+            let Some(first) = ejected.min_by_key(|each| each.rest().until_ms) else { return };
+            first.readmit();
         }
-    }
-
-    /// A probe has ended.
-    pub(crate) fn note_probe(&self, well: bool) {
-        let down = self.probed_down.load(Ordering::Relaxed);
-        if well != down {
-            self.probes.store(0, Ordering::Relaxed);
-            return;
-        }
-        let needed = if down { PROBE_SUCCESSES } else { PROBE_FAILURES };
-        if self.probes.fetch_add(1, Ordering::Relaxed) + 1 >= needed {
-            self.probes.store(0, Ordering::Relaxed);
-            self.probed_down.store(!down, Ordering::Relaxed);
-        }
-    }
-
-    /// No probe says anything about it any more.
-    pub(crate) fn forget_probes(&self) {
-        self.probes.store(0, Ordering::Relaxed);
-        self.probed_down.store(false, Ordering::Relaxed);
-    }
-
-    /// Whether it takes traffic.
-    pub(crate) fn is_up(&self, now_ms: u64, alone: bool) -> bool {
-        !self.probed_down.load(Ordering::Relaxed) && (alone || self.rests_until.load(Ordering::Relaxed) <= now_ms)
     }
 }
 
 impl HealthBoard {
     pub(crate) fn new(live: Arc<ArcSwapOption<LiveConfig>>) -> Self {
-        Self { start: Instant::now(), states: Mutex::default(), live }
+        Self { start: Instant::now(), states: Mutex::default(), services: Mutex::default(), live }
     }
 
     /// Milliseconds since its start.
@@ -101,28 +99,53 @@ impl HealthBoard {
         Arc::clone(states.entry((service, target.url.clone())).or_default())
     }
 
-    /// Forgets targets that no worker knows any more.
+    /// What the workers know of a service together, if it has rules or had some; takes a lock, so not for every request.
+    pub(crate) fn service(&self, service: ServiceId, rules: &Resilience) -> Option<Arc<ServiceState>> {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        if rules.outlier_detection.is_none() && rules.circuit_breaker.is_none() {
+            return services.get(&service).cloned();
+        }
+        Some(Arc::clone(services.entry(service).or_default()))
+    }
+
+    /// Forgets targets and services that no worker knows any more.
     pub(crate) fn prune(&self) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         states.retain(|_, state| Arc::strong_count(state) > 1);
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        services.retain(|_, state| Arc::strong_count(state) > 1);
     }
 
-    fn count(&self, service: &CompiledService) -> (u16, u16) {
+    fn look(&self, service: &CompiledService) -> UpstreamState {
         let now_ms = self.now_ms();
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let alone = service.targets.len() == 1;
-        let up = |target: &&Target| {
-            states.get(&(service.id, target.url.clone())).is_none_or(|state| state.is_up(now_ms, alone))
+        let known = |target: &Target| states.get(&(service.id, target.url.clone()));
+        let is_up = |target: &&Target| known(target).is_none_or(|state| state.is_up(now_ms, alone));
+        let rest = |target: &Target| {
+            let rest = known(target)?.rest();
+            let lasts = !alone && rest.times > 0 && rest.lasts(now_ms);
+            lasts.then(|| (target.url.clone(), Duration::from_millis(rest.until_ms - now_ms)))
         };
-        let healthy = service.targets.iter().filter(up).count();
-        (u16::try_from(healthy).unwrap_or(u16::MAX), u16::try_from(service.targets.len()).unwrap_or(u16::MAX))
+        let healthy = service.targets.iter().filter(is_up).count();
+        let running = service.resilience.circuit_breaker.map(|_rule| {
+            let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+            services.get(&service.id).map_or(0, |state| state.breaker.running())
+        });
+        UpstreamState {
+            healthy: u16::try_from(healthy).unwrap_or(u16::MAX),
+            total: u16::try_from(service.targets.len()).unwrap_or(u16::MAX),
+            ejected: service.targets.iter().filter_map(rest).collect(),
+            panics: panics(service.resilience.panic_percent, healthy, service.targets.len()),
+            running,
+        }
     }
 }
 
 impl UpstreamHealth for HealthBoard {
-    fn targets(&self, service: ServiceId) -> Option<(u16, u16)> {
+    fn state(&self, service: ServiceId) -> Option<UpstreamState> {
         let live = self.live.load();
-        live.as_ref()?.compiled.service_by_id(service).map(|service| self.count(service))
+        live.as_ref()?.compiled.service_by_id(service).map(|service| self.look(service))
     }
 }
 
@@ -130,43 +153,54 @@ impl UpstreamHealth for HealthBoard {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_target_rests_after_three_failures_in_a_row() {
-        let state = TargetState::default();
-        state.note_failure(0);
-        state.note_failure(0);
-        assert!(state.is_up(0, false));
-        state.note_success();
-        state.note_failure(0);
-        state.note_failure(0);
-        assert!(state.is_up(0, false));
-        state.note_failure(0);
-        assert!(!state.is_up(4999, false) && state.is_up(5000, false));
-        assert!(state.is_up(0, true));
-    }
-
-    #[test]
-    fn a_target_that_failed_again_after_its_rest_rests_at_once() {
-        let state = TargetState::default();
-        (0..3).for_each(|_| state.note_failure(0));
-        state.note_failure(6000);
-        assert!(!state.is_up(6001, false));
-        state.note_success();
-        assert!(state.is_up(6001, false));
-    }
-
-    #[test]
-    fn three_failed_probes_take_a_target_out_and_two_good_ones_take_it_in() {
-        let state = TargetState::default();
-        for well in [false, false, true, false, false] {
-            state.note_probe(well);
+    fn rule(max_ejected_percent: u8) -> OutlierDetection {
+        OutlierDetection {
+            consecutive_failures: 1,
+            error_rate: None,
+            eject: Duration::from_secs(10),
+            max_eject: Duration::from_mins(1),
+            max_ejected_percent,
         }
-        assert!(state.is_up(0, true));
-        state.note_probe(false);
-        assert!(!state.is_up(0, true));
-        state.note_probe(true);
-        assert!(!state.is_up(0, true));
-        state.note_probe(true);
-        assert!(state.is_up(0, true));
+    }
+
+    fn ejected(targets: &[TargetState], now_ms: u64) -> Vec<usize> {
+        (0..targets.len()).filter(|&at| targets[at].rest().lasts(now_ms)).collect()
+    }
+
+    #[test]
+    fn no_more_targets_are_ejected_than_the_rule_allows() {
+        let (service, rule) = (ServiceState::default(), rule(50));
+        let targets: Vec<_> = (0..5).map(|_| TargetState::default()).collect();
+        let eject = |at: usize, now_ms| service.eject(&rule, &targets[at], &targets.iter(), now_ms);
+        assert_eq!([0, 0, 1, 2, 3].map(|at| eject(at, 0)), [true, false, true, false, false]);
+        assert_eq!(ejected(&targets, 0), [0, 1]);
+        assert!(eject(2, 10_000), "the first ones are back");
+    }
+
+    #[test]
+    fn an_address_that_stands_twice_counts_twice_and_a_single_target_stays() {
+        let (service, target, other) = (ServiceState::default(), TargetState::default(), TargetState::default());
+        assert!(!service.eject(&rule(50), &target, &[&target, &target].into_iter(), 0));
+        assert!(!service.eject(&rule(100), &target, &[&target].into_iter(), 0));
+        assert!(!service.eject(&rule(0), &target, &[&target, &other].into_iter(), 0));
+        assert!(service.eject(&rule(1), &target, &[&target, &other].into_iter(), 0));
+    }
+
+    #[test]
+    fn an_edit_takes_back_what_it_does_not_allow_any_more() {
+        let (service, all) = (ServiceState::default(), rule(100));
+        let targets: Vec<_> = (0..4).map(|_| TargetState::default()).collect();
+        for at in 0..4 {
+            assert!(service.eject(&all, &targets[at], &targets.iter(), at as u64));
+        }
+        service.review(Some(&rule(50)), &targets.iter(), 5);
+        assert_eq!(ejected(&targets, 5), [2, 3], "those that would return last");
+        service.review(Some(&rule(50)), &targets[2..].iter(), 5);
+        assert_eq!(ejected(&targets, 5), [3]);
+        service.review(None, &targets.iter(), 5);
+        assert_eq!(ejected(&targets, 5), []);
+        (0..3).for_each(|_| targets[0].note_failure(5));
+        service.review(None, &targets.iter(), 5);
+        assert_eq!(ejected(&targets, 5), [0], "a rest after failed connections is none of a rule");
     }
 }

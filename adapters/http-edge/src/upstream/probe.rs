@@ -19,7 +19,8 @@ use novagate_routing::{HealthCheck, Target, TargetUrl};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::connect::Connector;
-use super::health::{HealthBoard, TargetState};
+use super::health::HealthBoard;
+use super::outlier::TargetState;
 use super::stream::UpstreamConn;
 use super::target::UpstreamTarget;
 use crate::wire::buffer::BufferStore;

@@ -21,8 +21,8 @@ use novagate_policies::{
 use novagate_ports_edge::{LiveConfig, TokenVerifier};
 use novagate_records::RequestRecord;
 use novagate_routing::{
-    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Route, RouteAction, RouteMatch, Service, Target,
-    TargetUrl,
+    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Resilience, Route, RouteAction, RouteMatch,
+    Service, Target, TargetUrl,
 };
 use tokio_rustls::rustls::ServerConfig;
 
@@ -100,6 +100,7 @@ pub(crate) fn service(id: u128, text: &str, targets: &[&str]) -> Service {
         total_timeout: None,
         health_check: None,
         load_balancing: LoadBalancing::RoundRobin,
+        resilience: Resilience::default(),
     }
 }
 

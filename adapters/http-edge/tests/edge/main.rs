@@ -21,6 +21,8 @@ mod limits;
 mod mutants;
 mod observe;
 mod refusals;
+mod resilience;
+mod retries;
 mod routing;
 mod shared_limits;
 mod streaming;

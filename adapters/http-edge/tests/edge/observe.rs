@@ -6,7 +6,7 @@ use std::sync::Arc;
 use novagate_fixtures::{CANARY, START, assert_no_canary};
 use novagate_kernel::ErrorCode;
 use novagate_policies::ConfigObject;
-use novagate_ports_edge::MetricVisitor;
+use novagate_ports_edge::{MetricVisitor, UpstreamEvent};
 use novagate_records::{LATENCY_CELLS, MethodLabel, NO_INDEX, StatusClass};
 
 use crate::harness::{Edge, HELLO, Setup, Upstream, compile, get, route, service, wait_until};
@@ -17,6 +17,7 @@ struct Seen {
     latencies: BTreeMap<(String, MethodLabel), u64>,
     upstream: BTreeMap<String, u64>,
     timeouts: BTreeMap<String, u64>,
+    events: BTreeMap<(String, usize), u64>,
     hits: BTreeMap<&'static str, u64>,
     connections: u64,
     websockets: u64,
@@ -39,6 +40,10 @@ impl MetricVisitor for Seen {
         self.timeouts.insert(service.into(), count);
     }
 
+    fn upstream_events(&mut self, service: &str, event: UpstreamEvent, count: u64) {
+        self.events.insert((service.into(), event.index()), count);
+    }
+
     fn rate_limit_hits(&mut self, tier: &'static str, count: u64) {
         self.hits.insert(tier, count);
     }
@@ -56,6 +61,11 @@ fn seen(edge: &Edge) -> Seen {
     let mut seen = Seen::default();
     edge.handle.metric_source().visit(&mut seen);
     seen
+}
+
+/// How often something has happened to the service `up`.
+pub(crate) fn events(edge: &Edge, event: UpstreamEvent) -> u64 {
+    seen(edge).events.get(&("up".to_owned(), event.index())).copied().unwrap_or_default()
 }
 
 /// Open connections, and those of them that are WebSockets.

@@ -10,8 +10,8 @@ use novagate_routing::{
 use crate::fault::Subject;
 use crate::{Consumer, RateLimit, RouteConfig};
 
-const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 
 const MAX_TARGETS: usize = 256;
 const MAX_HOSTS: usize = 64;
@@ -169,6 +169,6 @@ fn rate_limit(subject: &mut Subject<'_>, limit: &RateLimit) {
     subject.range(holds, "/rateLimit/windowMs", "a window is 1000 to 86400000 whole milliseconds");
 }
 
-const fn is_whole_ms(duration: Duration) -> bool {
+pub(super) const fn is_whole_ms(duration: Duration) -> bool {
     duration.subsec_nanos().is_multiple_of(1_000_000)
 }

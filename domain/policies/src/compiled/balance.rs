@@ -122,7 +122,7 @@ mod tests {
     use std::cell::Cell;
 
     use novagate_kernel::{Name, ServiceId};
-    use novagate_routing::{LoadBalancing, Service, TargetUrl};
+    use novagate_routing::{LoadBalancing, Resilience, Service, TargetUrl};
 
     use super::*;
     use crate::ServiceIndex;
@@ -140,6 +140,7 @@ mod tests {
             total_timeout: None,
             health_check: None,
             load_balancing: LoadBalancing::RoundRobin,
+            resilience: Resilience::default(),
         };
         CompiledService::new(ServiceIndex::new(0), &service)
     }

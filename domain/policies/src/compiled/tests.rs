@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use novagate_kernel::{ConsumerKeyId, Digest, Epoch, Name, Revision};
 use novagate_routing::{
-    EncodedSlashes, Forward, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Route, RouteAction,
-    RouteMatch, Service, Target, TargetUrl, normalise,
+    EncodedSlashes, Forward, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Resilience, Route,
+    RouteAction, RouteMatch, Service, Target, TargetUrl, normalise,
 };
 use proptest::prelude::*;
 
@@ -37,6 +37,7 @@ fn service(id: u128, text: &str) -> Service {
         total_timeout: None,
         health_check: None,
         load_balancing: LoadBalancing::RoundRobin,
+        resilience: Resilience::default(),
     }
 }
 

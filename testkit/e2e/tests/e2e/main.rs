@@ -24,6 +24,7 @@ mod leaks;
 mod main_job;
 mod page;
 mod registration;
+mod resilience;
 mod revocation;
 mod settings;
 mod several_nodes;
