@@ -12,7 +12,7 @@ mod world;
 pub use self::{
     descriptors::raise_descriptor_limit,
     environment::{SecretFileError, environment, host_name, read_secret_file},
-    manager::{PassedListeners, ServiceManager, passed_listeners},
+    manager::{PassedListeners, passed_listeners, tell_alive, tell_ready, tell_stopping, watchdog_interval},
     signals::{ShutdownSignals, StopSignal},
     world::{OsEntropy, SystemClock, SystemPause},
 };

@@ -46,13 +46,13 @@ enum Place {
 fn places(names: &str, count: usize) -> io::Result<Vec<Place>> {
     let mut places = Vec::new();
     for at in 0..count {
-        let named = match names.split(':').nth(at) {
+        let wanted = match names.split(':').nth(at) {
             Some("data") => Some(Place::Data),
             Some("admin") => Some(Place::Admin),
             _ => None,
         };
         let free = [Place::Data, Place::Admin].into_iter().find(|place| !places.contains(place));
-        match named.or(free) {
+        match wanted.or(free) {
             Some(place) if !places.contains(&place) => places.push(place),
             _ => {
                 return Err(io::Error::new(
@@ -65,40 +65,29 @@ fn places(names: &str, count: usize) -> io::Result<Vec<Place>> {
     Ok(places)
 }
 
-/// Tells the manager about this process.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ServiceManager(());
+/// Tells the manager that the program does its work.
+pub fn tell_ready() {
+    tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+}
 
-impl ServiceManager {
-    /// The one that has started this process, if there is one.
-    pub const fn new() -> Self {
-        Self(())
-    }
+/// Tells the manager that the program finishes what runs.
+pub fn tell_stopping() {
+    tell(&[NotifyState::Stopping, NotifyState::Status("finishing what runs")]);
+}
 
-    /// The program does its work.
-    pub fn ready(self) {
-        self.tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
-    }
+/// Tells the manager that the program is well; to be said at least once in every [`watchdog_interval`].
+pub fn tell_alive() {
+    tell(&[NotifyState::Watchdog]);
+}
 
-    /// The program finishes what runs.
-    pub fn stopping(self) {
-        self.tell(&[NotifyState::Stopping, NotifyState::Status("finishing what runs")]);
-    }
+/// After so long without [`tell_alive`] the manager ends the process; `None`: never.
+pub fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
 
-    /// The program is well; to be said at least once in every [`watchdog`](Self::watchdog) interval.
-    pub fn alive(self) {
-        self.tell(&[NotifyState::Watchdog]);
-    }
-
-    /// After so long without [`alive`](Self::alive) the manager ends the process; `None`: never.
-    pub fn watchdog(self) -> Option<Duration> {
-        sd_notify::watchdog_enabled()
-    }
-
-    fn tell(self, what: &[NotifyState<'_>]) {
-        if let Err(fault) = sd_notify::notify(what) {
-            tracing::warn!(%fault, "the service manager cannot be told");
-        }
+fn tell(what: &[NotifyState<'_>]) {
+    if let Err(fault) = sd_notify::notify(what) {
+        tracing::warn!(%fault, "the service manager cannot be told");
     }
 }
 
@@ -133,7 +122,7 @@ mod tests {
     fn without_a_manager_nothing_is_passed_and_nothing_is_told() {
         let passed = passed_listeners().unwrap();
         assert!(passed.data.is_none() && passed.admin.is_none());
-        ServiceManager::new().ready();
-        assert_eq!(ServiceManager::new().watchdog(), None);
+        tell_ready();
+        assert_eq!(watchdog_interval(), None);
     }
 }

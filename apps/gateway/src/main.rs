@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use novagate_gateway::{StartError, start};
 use novagate_http_ops::check_ready;
 use novagate_settings::{Environment, GatewaySettings, LogLevel as Level, Program, key_listing, ops_address};
-use novagate_system::{PassedListeners, ServiceManager, ShutdownSignals, passed_listeners};
+use novagate_system::{PassedListeners, ShutdownSignals, passed_listeners, tell_ready, tell_stopping};
 use novagate_telemetry::{LogFormat, LogLevel};
 
 /// Serves the live traffic of a NovaGate tenant; configuration comes from the control plane or from a file.
@@ -85,10 +85,9 @@ async fn serve(settings: GatewaySettings, passed: PassedListeners) -> Result<(),
     let mut signals = ShutdownSignals::install()
         .map_err(|error| StartError::Internal(format!("signals cannot be listened for: {error}")))?;
     let running = start(settings, passed).await?;
-    let manager = ServiceManager::new();
-    manager.ready();
+    tell_ready();
     signals.next().await;
-    manager.stopping();
+    tell_stopping();
     tracing::info!("stopping: what runs is finished first");
     tokio::select! {
         () = running.stop() => {}

@@ -5,26 +5,26 @@ use std::time::Duration;
 
 use novagate_http_edge::EdgeHandle;
 use novagate_net::Tasks;
-use novagate_system::{ServiceManager, raise_descriptor_limit};
+use novagate_system::{raise_descriptor_limit, tell_alive, watchdog_interval};
 
 /// Descriptors beside those of connections: logs, idle upstream connections, the link, the disk.
 const RESERVE: u64 = 1_024;
 
 /// Says that all is well for as long as every worker turns; a worker that is stuck is the manager's to end.
-pub(crate) fn watch(manager: ServiceManager, plane: &Arc<EdgeHandle>, tasks: &Tasks) {
-    let Some(interval) = manager.watchdog() else { return };
+pub(crate) fn watch(plane: &Arc<EdgeHandle>, tasks: &Tasks) {
+    let Some(interval) = watchdog_interval() else { return };
     let plane = Arc::clone(plane);
-    tasks.spawn("watchdog", tasks.soft().run_until_cancelled_owned(beat(manager, plane, interval / 2)));
+    tasks.spawn("watchdog", tasks.soft().run_until_cancelled_owned(beat(plane, interval / 2)));
 }
 
-async fn beat(manager: ServiceManager, plane: Arc<EdgeHandle>, every: Duration) {
+async fn beat(plane: Arc<EdgeHandle>, every: Duration) {
     let mut last = plane.turns();
     loop {
         tokio::time::sleep(every).await;
         let turns = plane.turns();
         // A worker that has ended after a drain does not turn any more, and is not stuck.
         if plane.is_draining() || turns.iter().zip(&last).all(|(now, before)| now != before) {
-            manager.alive();
+            tell_alive();
         } else {
             tracing::error!("a worker is stuck");
         }

@@ -20,7 +20,7 @@ use novagate_ports_edge::{SnapshotStore, TelemetryItem};
 use novagate_settings::{ConfigOrigin, GatewaySettings};
 use novagate_sync::ConfigSet;
 use novagate_sync_client::LinkStatus;
-use novagate_system::{OsEntropy, PassedListeners, ServiceManager, SystemClock};
+use novagate_system::{OsEntropy, PassedListeners, SystemClock};
 use novagate_telemetry::StdoutRequestLog;
 use tokio::sync::{mpsc, oneshot};
 
@@ -77,7 +77,7 @@ pub async fn start(settings: GatewaySettings, passed: PassedListeners) -> Result
     let resolver = Resolver::new(ResolverFiles::default())?;
     let parts = plane::PlaneStart { listeners, own, live, counters, resolver: resolver.clone() };
     let plane = Arc::new(plane::start(&settings, parts, &tasks, Arc::clone(&clock), Arc::clone(&entropy))?);
-    manager::watch(ServiceManager::new(), &plane, &tasks);
+    manager::watch(&plane, &tasks);
     if let Some(driver) = driver {
         tasks.spawn("fleet-counting", tasks.soft().run_until_cancelled_owned(driver.run()));
     }

@@ -1,5 +1,5 @@
 //! What a proxy in front says about a connection before its first byte: the PROXY protocol, versions 1 and 2
-//! (HAProxy, "The PROXY protocol", sections 2.1 and 2.2).
+//! (`HAProxy`, "The PROXY protocol", sections 2.1 and 2.2).
 //!
 //! Decides how many more bytes surely belong to the header, so that a driver which reads no more than that never reads what
 //! comes behind it. Always: bounded; a byte that no header can have at its place ends it. Additional fields of version 2

@@ -274,7 +274,7 @@ pub struct ConfigDocument {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum AnyBody {
-    Service(ServiceBody),
+    Service(Box<ServiceBody>),
     Route(Box<RouteBody>),
     Consumer(ConsumerBody),
     ConsumerKey(ConsumerKeyBody),
@@ -285,7 +285,7 @@ impl ConfigDocument {
         let mut document = Self::default();
         for object in objects {
             match AnyBody::from(object) {
-                AnyBody::Service(body) => document.services.push(body),
+                AnyBody::Service(body) => document.services.push(*body),
                 AnyBody::Route(body) => document.routes.push(*body),
                 AnyBody::Consumer(body) => document.consumers.push(body),
                 AnyBody::ConsumerKey(_) => {}

@@ -80,7 +80,7 @@ pub(super) fn consumer_key(id: Uuid, body: &ConsumerKeyBody) -> Result<ConfigObj
 impl From<&ConfigObject> for AnyBody {
     fn from(object: &ConfigObject) -> Self {
         match object {
-            ConfigObject::Service(service) => Self::Service(service_body(service)),
+            ConfigObject::Service(service) => Self::Service(Box::new(service_body(service))),
             ConfigObject::Route(route) => Self::Route(Box::new(route_body(route))),
             ConfigObject::Consumer(consumer) => Self::Consumer(ConsumerBody {
                 name: consumer.name.to_string(),

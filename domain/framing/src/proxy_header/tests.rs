@@ -28,7 +28,7 @@ fn drive(bytes: &[u8]) -> (ProxyHeader, usize) {
     loop {
         match ProxyHeader::read(&bytes[..have]) {
             ProxyHeader::NeedMore(more) if have + more <= bytes.len() => have += more,
-            end => return (end, have),
+            end @ (ProxyHeader::NeedMore(_) | ProxyHeader::Complete(_) | ProxyHeader::Invalid) => return (end, have),
         }
     }
 }
