@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use novagate_framing::ProxyHeader;
@@ -125,7 +125,7 @@ impl Place {
         let address = if is_in(address.ip().to_canonical(), &settings.proxy_protocol) {
             match self.agree(told_source(&mut stream)).await {
                 Some(told) => told.unwrap_or(address),
-                None => return add(&self.worker.cells.proxy_header_failures, 1),
+                None => return self.not_agreed(&self.worker.cells.proxy_header_failures),
             }
         } else {
             address
@@ -140,11 +140,18 @@ impl Place {
             None => Transport::plain(stream),
             Some(acceptor) => match self.agree(async { acceptor.accept(stream).await.ok() }).await {
                 Some(stream) => Transport::tls(stream),
-                None => return add(&self.worker.cells.tls_failures, 1),
+                None => return self.not_agreed(&self.worker.cells.tls_failures),
             },
         };
         serve(Rc::clone(&self.worker), transport, peer).await;
         drop(of_address);
+    }
+
+    /// Counts a client that did not come to an agreement; one that was only too late for a gateway that stops is none.
+    fn not_agreed(&self, count: &AtomicU64) {
+        if !self.control.soft.is_cancelled() {
+            add(count, 1);
+        }
     }
 
     /// Lets something be agreed on before the first request; nothing when it fails or takes too long.

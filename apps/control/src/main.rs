@@ -12,7 +12,7 @@ use novagate_http_ops::check_ready;
 use novagate_settings::{
     ControlSettings, Environment, LogLevel as Level, Problems, Program, StorageSettings, key_listing, ops_address,
 };
-use novagate_system::ShutdownSignals;
+use novagate_system::{ShutdownSignals, raise_descriptor_limit};
 use novagate_telemetry::{LogFormat, LogLevel};
 
 /// Serves the control plane of NovaGate: REST API, config distribution to gateways, telemetry.
@@ -108,6 +108,10 @@ fn block_on<T>(level: Level, work: impl Future<Output = Result<T, StartError>>) 
 async fn serve(settings: &ControlSettings) -> Result<(), StartError> {
     let mut signals = ShutdownSignals::install()
         .map_err(|error| StartError::Internal(format!("signals cannot be listened for: {error}")))?;
+    // Each gateway is a connection, and each open tenant a file.
+    if let Err(fault) = raise_descriptor_limit() {
+        tracing::warn!(%fault, "the limit of open files cannot be raised");
+    }
     let running = start(settings).await?;
     signals.next().await;
     tracing::info!("stopping: what runs is finished first");

@@ -59,14 +59,15 @@ fn main() -> ExitCode {
     };
     drop(environment);
     novagate_telemetry::install(log_level(settings.log_level), LogFormat::Json);
+    // Takes what was passed out of the environment, so before there are threads.
+    let passed = match passed_listeners() {
+        Ok(passed) => passed,
+        Err(error) => return report(Err(StartError::Setting(format!("LISTEN_FDS: {error}")))),
+    };
     // Traffic has threads of its own: one is enough for the link, records and operators, one for compiling beside them.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(Err(StartError::Internal(format!("no runtime: {error}")))),
-    };
-    let passed = match passed_listeners() {
-        Ok(passed) => passed,
-        Err(error) => return report(Err(StartError::Setting(format!("LISTEN_FDS: {error}")))),
     };
     report(runtime.block_on(serve(settings, passed)))
 }

@@ -4,28 +4,37 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use novagate_e2e::{
     Connection, EDGE_SECRET, FileWorld, Folder, Gateway, GatewayOptions, PATIENCE, Process, Request, free_port,
     wait_until,
 };
 
-/// Asks without a pause until it is told to stop, over fresh connections and over a kept one in turn; how many were
-/// answered. A kept connection that ends is opened anew, as clients do; a fresh one has to be served.
+/// For so long after an answer a stopping gateway surely serves one more request on its connection; it waits for 500 ms.
+const CROSSING: Duration = Duration::from_millis(300);
+
+/// Asks without a pause until it is told to stop, over fresh connections and over a kept one in turn; counts what is
+/// answered. Every request has to be, but for one on a kept connection that this client has left silent for long.
 fn ask_on(address: SocketAddr, stop: &AtomicBool, answered: &AtomicU32) {
     let ask = Request::get("/open/a");
     let mut kept: Option<Connection> = None;
+    let mut last = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         Connection::open(address).unwrap().send(&ask).expect("a fresh connection is served").expect(200);
-        let again = kept.as_mut().and_then(|connection| connection.send(&ask).ok());
-        let response = again.unwrap_or_else(|| {
+        let silent = last.elapsed();
+        let again = kept.as_mut().map(|connection| connection.send(&ask));
+        if let Some(Err(fault)) = &again {
+            assert!(silent > CROSSING, "a request on a kept connection was lost after {silent:?}: {fault}");
+        }
+        let response = again.and_then(Result::ok).unwrap_or_else(|| {
             let fresh = kept.insert(Connection::open(address).unwrap());
             fresh.send(&ask).expect("a connection opened anew is served")
         });
         if response.expect(200).header("connection") == Some("close") {
             kept = None;
         }
+        last = Instant::now();
         answered.fetch_add(2, Ordering::Relaxed);
     }
 }
