@@ -14,10 +14,12 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::connection::{CROSSING_LIMIT, serve, turn_away};
 use crate::deadlines::TICK;
+use crate::http2::{self, Speaker};
 use crate::observe::cells::add;
 use crate::peer::{Peer, is_in};
 use crate::server::Control;
 use crate::transport::Transport;
+use crate::wire::buffer::Buffer;
 use crate::worker::Worker;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
@@ -143,7 +145,7 @@ impl Place {
                 None => return self.not_agreed(&self.worker.cells.tls_failures),
             },
         };
-        serve(Rc::clone(&self.worker), transport, peer).await;
+        self.speak(transport, peer).await;
         drop(of_address);
     }
 
@@ -151,6 +153,19 @@ impl Place {
     fn not_agreed(&self, count: &AtomicU64) {
         if !self.control.soft.is_cancelled() {
             add(count, 1);
+        }
+    }
+
+    /// Serves a connection in the protocol that its client speaks.
+    async fn speak(&self, transport: Transport, peer: Peer) {
+        let speaker = if transport.speaks_http2() {
+            Some(Speaker { transport, input: Buffer::new(), peer })
+        } else {
+            serve(Rc::clone(&self.worker), transport, peer).await
+        };
+        if let Some(speaker) = speaker {
+            // In a box: connections of HTTP/1.1 need not have room for it.
+            Box::pin(http2::serve(Rc::clone(&self.worker), speaker)).await;
         }
     }
 

@@ -77,8 +77,7 @@ impl Client {
     /// Ends the connection in a way that the other side cannot take for the end of a response.
     pub(crate) fn reset(&mut self) {
         self.is_cut = true;
-        // Fails only on a connection that is gone already.
-        let _ = self.transport.tcp().set_zero_linger();
+        self.transport.reset();
     }
 
     /// Says goodbye where the protocol has a word for it, as far as that is possible at once.

@@ -23,6 +23,7 @@ use self::switched::Switched;
 use crate::admission::{Admitted, Drafts, decide};
 use crate::client::Client;
 use crate::deadlines::Deadline;
+use crate::http2::{Speaker, is_preface};
 use crate::observe::cells::add;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
@@ -79,6 +80,8 @@ enum Then {
     Next,
     /// It is a WebSocket.
     Tunnel,
+    /// It speaks HTTP/2.
+    Http2,
     /// It ends; the client may still be sending.
     Linger,
     /// It ends.
@@ -106,10 +109,14 @@ struct Manners {
     started: Instant,
 }
 
-/// Serves a connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, transport: Transport, peer: Peer) {
+/// Serves a connection to its end; or gives it back, when it speaks HTTP/2.
+pub(crate) async fn serve(worker: Rc<Worker>, transport: Transport, peer: Peer) -> Option<Speaker> {
     let mut connection = Connection::new(worker, transport, peer).await;
     let mut then = connection.run().await;
+    if then == Then::Http2 {
+        let Connection { client, peer, .. } = connection;
+        return Some(Speaker { transport: client.transport, input: client.input, peer });
+    }
     if then == Then::Tunnel {
         then = connection.tunnel().await;
     }
@@ -121,6 +128,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, transport: Transport, peer: Peer) 
         Poll::Ready(())
     })
     .await;
+    None
 }
 
 /// Tells a client that there are too many connections.
@@ -139,10 +147,12 @@ impl Connection {
     }
 
     async fn run(&mut self) -> Then {
+        let mut is_first = true;
         loop {
             self.waiting = Waiting::Nothing;
             let then = match poll_fn(|cx| self.poll_next(cx)).await {
                 Next::Head(info) => self.request(&info).await,
+                Next::Violation(Violation::UnsupportedVersion) if is_first && self.speaks_http2() => Then::Http2,
                 Next::Violation(violation) => self.refuse_unread(Refusal::broken(violation)).await,
                 Next::Late => self.refuse_unread(Refusal::of(ErrorCode::RequestTimeout)).await,
                 Next::Over => Then::Close,
@@ -150,11 +160,18 @@ impl Connection {
             if then != Then::Next {
                 return then;
             }
+            is_first = false;
             if self.client.ended && self.client.input.is_empty() {
                 return Then::Close;
             }
             self.client.rest(&self.worker.buffers);
         }
+    }
+
+    /// Whether what is no HTTP/1.1 is HTTP/2; over TLS that is agreed on before.
+    fn speaks_http2(&self) -> bool {
+        let is_welcome = self.worker.shared.settings.http2 && !self.peer.is_secure;
+        is_welcome && is_preface(self.client.input.unread())
     }
 
     /// Waits for a head. While nothing of it has come the connection holds no buffer.

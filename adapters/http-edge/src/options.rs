@@ -55,6 +55,10 @@ pub struct EdgeSettings {
     pub max_connections_per_address: Option<u32>,
     /// Peers whose connections begin with a header of the PROXY protocol (`PROXY_PROTOCOL_CIDRS`).
     pub proxy_protocol: Vec<IpNet>,
+    /// Clients may speak HTTP/2 (`HTTP2`).
+    pub http2: bool,
+    /// Streams that a connection may have open at a time (`MAX_CONCURRENT_STREAMS`).
+    pub max_concurrent_streams: u32,
     /// Peers whose `X-Forwarded-*` fields are believed (`TRUSTED_PROXY_CIDRS`).
     pub trusted_proxies: Vec<IpNet>,
     /// Where upstreams must not be (`UPSTREAM_DENY_CIDRS`).
@@ -105,6 +109,8 @@ impl Default for EdgeSettings {
             max_connections: 100_000,
             max_connections_per_address: None,
             proxy_protocol: Vec::new(),
+            http2: true,
+            max_concurrent_streams: 128,
             trusted_proxies: Vec::new(),
             denied_upstreams: link_local.iter().filter_map(|net| net.parse().ok()).collect(),
             own_listeners: Vec::new(),

@@ -8,7 +8,7 @@ use crate::wire::fields::Fields;
 use crate::wire::names::FieldName;
 
 /// The other end of a client's connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
     /// The address as text, for `X-Forwarded-For`.

@@ -15,12 +15,14 @@ use novagate_ports_edge::{MetricSource, RecordSource, UpstreamHealth};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::accept::run_worker;
 use crate::addresses::AddressCounts;
+use crate::http2::ALPN;
 use crate::observe::ring::{Recorder, Records};
 use crate::observe::totals::{Metrics, WorkerCells};
 use crate::options::EdgeOptions;
@@ -83,6 +85,7 @@ impl EdgeServer {
         let own = own.into_iter().chain(options.settings.own_listeners.iter().copied()).collect();
         let denied = options.settings.denied_upstreams.as_slice().into();
         let count = options.listeners.len();
+        let tls = options.client_tls.map(|config| acceptor(config, options.settings.http2));
         let shared = Shared {
             settings: Arc::new(options.settings),
             live: options.live,
@@ -92,7 +95,7 @@ impl EdgeServer {
             clock: options.clock,
             entropy: options.entropy,
             board: Arc::clone(&board),
-            tls: options.client_tls.map(TlsAcceptor::from),
+            tls,
             connector: Connector::new(options.upstream_tls, options.resolver, denied, own),
             workers: count,
         };
@@ -164,6 +167,16 @@ impl Start {
         // A name that is being looked up is not waited for.
         runtime.shutdown_background();
     }
+}
+
+/// Offers HTTP/2 before HTTP/1.1, where it is spoken.
+fn acceptor(config: Arc<ServerConfig>, http2: bool) -> TlsAcceptor {
+    if !http2 {
+        return TlsAcceptor::from(config);
+    }
+    let mut config = Arc::unwrap_or_clone(config);
+    config.alpn_protocols.insert(0, ALPN.to_vec());
+    TlsAcceptor::from(Arc::new(config))
 }
 
 fn runtime() -> io::Result<LocalRuntime> {

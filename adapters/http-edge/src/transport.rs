@@ -1,4 +1,4 @@
-//! The bytes of a connection, in clear or over TLS, on either side of the gateway.
+//! The bytes of a connection, in clear or over TLS, on either side of the gateway; or of one that is a stream of HTTP/2.
 //!
 //! Always: what a TLS session has kept back counts as unsent until it is flushed, and what it has decrypted counts as
 //! unread until it is taken. Not here: buffers and what they mean (`client`, `upstream::stream`).
@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use crate::http2::{self, VirtualStream};
 use crate::wire::buffer::Buffer;
 
 /// The bytes of a connection.
@@ -27,6 +28,7 @@ pub(crate) struct Transport {
 enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Http2(Box<VirtualStream>),
 }
 
 impl Transport {
@@ -39,26 +41,44 @@ impl Transport {
         Self { stream: Stream::Tls(Box::new(stream.into())), unflushed: false, may_hold: true }
     }
 
+    pub(crate) fn http2(stream: VirtualStream) -> Self {
+        Self { stream: Stream::Http2(Box::new(stream)), unflushed: false, may_hold: false }
+    }
+
     pub(crate) const fn is_secure(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
     }
 
-    /// The connection below.
-    pub(crate) fn tcp(&self) -> &TcpStream {
+    /// Whether both sides have agreed on HTTP/2.
+    pub(crate) fn speaks_http2(&self) -> bool {
         match &self.stream {
-            Stream::Plain(stream) => stream,
-            Stream::Tls(stream) => stream.get_ref().0,
+            Stream::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(http2::ALPN),
+            Stream::Plain(_) | Stream::Http2(_) => false,
+        }
+    }
+
+    /// The connection below; a stream has none of its own.
+    fn tcp(&self) -> Option<&TcpStream> {
+        match &self.stream {
+            Stream::Plain(stream) => Some(stream),
+            Stream::Tls(stream) => Some(stream.get_ref().0),
+            Stream::Http2(_) => None,
+        }
+    }
+
+    /// Ends in a way that the other side cannot take for the end of what was sent.
+    pub(crate) fn reset(&mut self) {
+        // Fails only on a connection that is gone already.
+        let _ = self.tcp().map(TcpStream::set_zero_linger);
+        if let Stream::Http2(stream) = &mut self.stream {
+            stream.reset();
         }
     }
 
     /// Receives into a buffer with room; 0 is the end of the stream.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
         let mut room = ReadBuf::new(buffer.room());
-        let received = match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, &mut room),
-            Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut room),
-        };
-        match received {
+        match self.poll_read(cx, &mut room) {
             Poll::Ready(Ok(())) => {
                 self.may_hold = room.remaining() == 0;
                 let count = room.filled().len();
@@ -73,22 +93,37 @@ impl Transport {
         }
     }
 
+    /// Receives as much as there is room for.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, room),
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, room),
+            Stream::Http2(stream) => stream.poll_read(cx, room),
+        }
+    }
+
     /// Waits until receiving makes sense, without a buffer.
     pub(crate) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_secure() && self.may_hold {
             return Poll::Ready(());
         }
-        self.tcp().poll_read_ready(cx).map(drop)
+        // Between its requests a stream has either one or its end.
+        self.tcp().map_or(Poll::Ready(()), |tcp| tcp.poll_read_ready(cx).map(drop))
     }
 
     /// Sends from the first non-empty pieces; with none, what was kept back.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, pieces: &[&[u8]; 2]) -> Poll<io::Result<usize>> {
         match &mut self.stream {
             Stream::Plain(stream) => poll_send(Pin::new(stream), cx, pieces),
-            Stream::Tls(_) if matches!(pieces, [[], []]) => self.poll_flush(cx).map_ok(|()| 0),
+            Stream::Tls(_) | Stream::Http2(_) if matches!(pieces, [[], []]) => self.poll_flush(cx).map_ok(|()| 0),
             Stream::Tls(stream) => {
                 self.unflushed = true;
                 poll_send(Pin::new(&mut **stream), cx, pieces)
+            }
+            Stream::Http2(stream) => {
+                let sent = stream.poll_send(cx, pieces);
+                self.unflushed = stream.has_pending();
+                sent
             }
         }
     }
@@ -106,6 +141,7 @@ impl Transport {
         let flushed = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            Stream::Http2(stream) => stream.poll_flush(cx),
         };
         self.unflushed = flushed.is_pending();
         flushed
@@ -116,13 +152,18 @@ impl Transport {
         match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Stream::Http2(stream) => {
+                stream.shut();
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
     /// Whether an idle connection can still be used: nothing has arrived on it, not even its end.
     pub(crate) fn is_quiet(&self) -> bool {
         // Asks the kernel only when an event was seen.
-        matches!(self.tcp().try_read(&mut [0; 1]), Err(fault) if fault.kind() == io::ErrorKind::WouldBlock)
+        let read = self.tcp().map(|tcp| tcp.try_read(&mut [0; 1]));
+        matches!(read, Some(Err(fault)) if fault.kind() == io::ErrorKind::WouldBlock)
     }
 }
 

@@ -82,6 +82,8 @@ fn edge_settings(settings: &GatewaySettings, own_listeners: Vec<SocketAddr>) -> 
         max_connections: limits.max_connections,
         max_connections_per_address: limits.max_connections_per_address,
         proxy_protocol: settings.proxy_protocol.clone(),
+        http2: limits.http2,
+        max_concurrent_streams: limits.max_concurrent_streams,
         trusted_proxies: settings.trusted_proxies.clone(),
         denied_upstreams: settings.upstream_deny.clone(),
         own_listeners,

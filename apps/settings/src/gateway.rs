@@ -161,6 +161,10 @@ pub struct EdgeLimits {
     pub max_connections: usize,
     /// Those of one client's address.
     pub max_connections_per_address: Option<u32>,
+    /// HTTP/2 with clients.
+    pub http2: bool,
+    /// Open requests of one HTTP/2 connection.
+    pub max_concurrent_streams: u32,
 }
 
 impl GatewaySettings {
@@ -329,6 +333,8 @@ fn limits(reader: &mut Reader<'_>) -> Option<EdgeLimits> {
     let max_body_bytes = reader.number("MAX_BODY_BYTES");
     let max_connections = reader.number("MAX_CONNECTIONS");
     let max_connections_per_address = reader.number("MAX_CONNECTIONS_PER_ADDRESS");
+    let http2 = reader.required("HTTP2", parse::boolean);
+    let max_concurrent_streams = reader.number("MAX_CONCURRENT_STREAMS");
     Some(EdgeLimits {
         proxy_timeout: proxy_timeout?,
         body_idle_timeout: body_idle_timeout?,
@@ -341,6 +347,8 @@ fn limits(reader: &mut Reader<'_>) -> Option<EdgeLimits> {
         max_body_bytes,
         max_connections: max_connections?,
         max_connections_per_address,
+        http2: http2?,
+        max_concurrent_streams: max_concurrent_streams?,
     })
 }
 

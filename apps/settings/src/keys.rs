@@ -159,6 +159,8 @@ pub const KEYS: &[KeyDoc] = &[
     number(Gateway, "MAX_CONNECTIONS", Some("100000"), ("connections", 1, 1_000_000), "open client connections"),
     number(Gateway, "MAX_CONNECTIONS_PER_ADDRESS", None, ("connections", 1, 1_000_000), "open connections of one client's address (IPv6: of its /64), but of trusted proxies; not set: no bound"),
     text(Gateway, "PROXY_PROTOCOL_CIDRS", Some("none"), "none, or networks separated by commas", "peers whose connections begin with a header of the PROXY protocol, version 1 or 2"),
+    text(Gateway, "HTTP2", Some("true"), "true or false", "HTTP/2 with clients, beside HTTP/1.1 on the same port"),
+    number(Gateway, "MAX_CONCURRENT_STREAMS", Some("128"), ("streams", 1, 1_000), "open requests of one HTTP/2 connection"),
     text(Gateway, "TRUSTED_PROXY_CIDRS", Some("none"), "none, or networks separated by commas", "proxies whose X-Forwarded-For is believed"),
     text(Gateway, "UPSTREAM_DENY_CIDRS", Some("169.254.0.0/16,fe80::/10,fd00:ec2::254/128"), "none, or networks separated by commas", "addresses that no upstream may resolve to"),
     text(Gateway, "UPSTREAM_CA_FILE", None, "a path", "PEM file of the only authorities that may vouch for upstreams, in place of the public ones"),

@@ -18,6 +18,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("config", &["apps/settings"]),
     ("deadpool-redis", &["adapters/redis"]),
     ("getrandom", &["adapters/system"]),
+    ("h2", &["adapters/http-edge"]),
     ("hickory-resolver", &["adapters/net"]),
     ("hyper", &["adapters/http-edge", "adapters/net", "apps/novagate"]),
     ("jsonwebtoken", &["adapters/tokens"]),

@@ -109,9 +109,14 @@ pub(crate) fn push_chunk(out: &mut Vec<u8>, data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    push_hex(out, data.len());
-    out.extend_from_slice(b"\r\n");
+    push_size(out, data.len());
     out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The line before a piece of content of this many bytes, which are not none.
+pub(crate) fn push_size(out: &mut Vec<u8>, bytes: usize) {
+    push_hex(out, bytes);
     out.extend_from_slice(b"\r\n");
 }
 

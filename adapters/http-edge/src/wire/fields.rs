@@ -103,6 +103,11 @@ impl<'a> Fields<'a> {
         value.filter(|_| named.next().is_none())
     }
 
+    /// What each field means, its name and its value.
+    pub(crate) fn lines(self) -> impl Iterator<Item = (FieldName, &'a [u8], &'a [u8])> {
+        self.fields.iter().map(move |field| (field.name, self.name(field), self.value(field)))
+    }
+
     fn name(self, field: &Field) -> &'a [u8] {
         self.head.get(field.start..field.colon).unwrap_or_default()
     }

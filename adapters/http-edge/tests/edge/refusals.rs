@@ -30,7 +30,7 @@ fn malformed_requests_are_refused_with_their_code_and_the_connection_ends() {
         ("GET / HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\n\r\n", 417, "EXPECTATION_FAILED"),
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "HTTP_VERSION_NOT_SUPPORTED"),
         ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", 405, "METHOD_NOT_ALLOWED"),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP_VERSION_NOT_SUPPORTED"),
+        ("PRI * HTTP/2.0\r\nHost: a\r\n\r\n", 505, "HTTP_VERSION_NOT_SUPPORTED"),
         ("\x16\x03\x01\x02\x00\x01\x00\x01", 400, "BAD_REQUEST"),
         (&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", &long[..600]), 414, "URI_TOO_LONG"),
         (&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"), 431, "HEADERS_TOO_LARGE"),

@@ -34,6 +34,7 @@ fn three_settings_are_enough_and_the_rest_has_the_documented_defaults() {
     assert_eq!(limits.drain, Duration::from_secs(20));
     assert_eq!((limits.max_header_bytes, limits.max_headers, limits.max_connections), (32_768, 100, 100_000));
     assert_eq!(limits.max_body_bytes, None);
+    assert_eq!((limits.http2, limits.max_concurrent_streams), (true, 128));
     assert!(settings.trusted_proxies.is_empty() && settings.labels.is_empty());
     let denied: Vec<String> = settings.upstream_deny.iter().map(ToString::to_string).collect();
     assert_eq!(denied, ["169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128"]);
@@ -108,6 +109,8 @@ fn every_malformed_value_names_its_setting_and_its_rule() {
         ("MAX_HEADERS", "1001", "must be a whole number from 1 to 1000"),
         ("MAX_BODY_BYTES", "1099511627777", "must be a whole number from 1 to 1099511627776"),
         ("MAX_CONNECTIONS", "0", "must be a whole number from 1 to 1000000"),
+        ("HTTP2", "on", "must be true or false"),
+        ("MAX_CONCURRENT_STREAMS", "1001", "must be a whole number from 1 to 1000"),
         ("TRUSTED_PROXY_CIDRS", "10.0.0.0/33", "must be none, or networks such as 10.0.0.0/8 separated by commas"),
         ("UPSTREAM_DENY_CIDRS", "metadata", "must be none, or networks such as 10.0.0.0/8 separated by commas"),
         ("WORKERS", "257", "must be a whole number from 1 to 256"),
