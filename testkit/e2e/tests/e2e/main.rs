@@ -19,6 +19,7 @@ mod file_node;
 mod first_run;
 mod fleet;
 mod handover;
+mod http2;
 mod images;
 mod leaks;
 mod main_job;
