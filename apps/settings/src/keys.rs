@@ -210,7 +210,8 @@ mod tests {
     #[test]
     fn names_are_unique_for_each_program_and_plain() {
         for (index, key) in KEYS.iter().enumerate() {
-            assert!(key.name.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'_')), "{}", key.name);
+            let is_plain = |byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_');
+            assert!(key.name.bytes().all(is_plain) && key.name.starts_with(char::is_alphabetic), "{}", key.name);
             assert!(!key.name.starts_with("NOVAGATE_") && !key.meaning.is_empty());
             assert!(!KEYS[..index].iter().any(|other| other.program == key.program && other.name == key.name));
         }
