@@ -111,7 +111,7 @@ async fn what_runs_is_finished_when_the_gateway_stops() {
 fn a_connection_without_streams_is_told_to_leave_and_one_without_preface_is_closed() {
     let upstream = Upstream::fixed(HELLO);
     let setup = Setup::open(&[&upstream.url]).with(|settings| {
-        settings.timeouts.idle = Duration::from_millis(100);
+        settings.timeouts.idle = Duration::from_millis(500);
         settings.timeouts.header = Duration::from_millis(150);
     });
     let edge = setup.start();
