@@ -106,6 +106,8 @@ fn gateway_settings(
         ("PORT", arguments.gateway_addr.port().to_string()),
         ("ADMIN_ADDR", arguments.gateway_admin_addr.to_string()),
         ("DATA_DIR", folder(&arguments.data_dir, "gateway")),
+        // What the limit of open files of most desktops allows.
+        ("MAX_CONNECTIONS", "1000".to_owned()),
         ("LOG_LEVEL", "warn".to_owned()),
         ("DRAIN_MS", DRAIN.as_millis().to_string()),
     ];
