@@ -18,12 +18,12 @@ const PLAIN: [(&str, &str); 4] = [(":method", "GET"), (":scheme", "http"), (":pa
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_are_those_of_http_1_1_and_leave_the_connection() {
     let heads: Arc<Mutex<Vec<String>>> = Arc::default();
-    let log = Arc::clone(&heads);
+    let noted = Arc::clone(&heads);
     // It waits for the body: an answer before would be the client's.
     let upstream = Upstream::scripted(move |_, conn| {
         while let Some(head) = conn.next_head() {
             let is_get = head.starts_with("GET ");
-            log.lock().unwrap().push(head);
+            noted.lock().unwrap().push(head);
             if !is_get {
                 return drop(conn.rest());
             }
