@@ -100,7 +100,6 @@ pub(crate) fn caddy(work: &WorkDir, upstream: SocketAddr) -> Result<Option<Peer>
         "{{
   admin off
   auto_https off
-  persist_config off
 }}
 http://{address} {{
   bind {host}
