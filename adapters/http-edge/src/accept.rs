@@ -10,7 +10,7 @@ use std::time::Duration;
 use novagate_framing::ProxyHeader;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
 use crate::connection::{CROSSING_LIMIT, serve, turn_away};
 use crate::deadlines::TICK;
@@ -124,8 +124,9 @@ impl Place {
     /// Serves a connection to its end: whom it comes from, whether that address may have one more, TLS, requests.
     async fn serve(&self, mut stream: TcpStream, address: SocketAddr) {
         let settings = &self.worker.shared.settings;
+        let due = Instant::now() + settings.timeouts.header;
         let address = if is_in(address.ip().to_canonical(), &settings.proxy_protocol) {
-            match self.agree(told_source(&mut stream)).await {
+            match self.agree(due, told_source(&mut stream)).await {
                 Some(told) => told.unwrap_or(address),
                 None => return self.not_agreed(&self.worker.cells.proxy_header_failures),
             }
@@ -140,7 +141,7 @@ impl Place {
         }
         let transport = match &self.worker.shared.tls {
             None => Transport::plain(stream),
-            Some(acceptor) => match self.agree(async { acceptor.accept(stream).await.ok() }).await {
+            Some(acceptor) => match self.agree(due, async { acceptor.accept(stream).await.ok() }).await {
                 Some(stream) => Transport::tls(stream),
                 None => return self.not_agreed(&self.worker.cells.tls_failures),
             },
@@ -170,8 +171,8 @@ impl Place {
     }
 
     /// Lets something be agreed on before the first request; nothing when it fails or takes too long.
-    async fn agree<T>(&self, agreeing: impl Future<Output = Option<T>>) -> Option<T> {
-        let agreeing = timeout(self.worker.shared.settings.timeouts.header, agreeing);
+    async fn agree<T>(&self, due: Instant, agreeing: impl Future<Output = Option<T>>) -> Option<T> {
+        let agreeing = timeout_at(due, agreeing);
         let stopping = async {
             self.control.soft.cancelled().await;
             sleep(CROSSING_LIMIT).await;
@@ -186,12 +187,17 @@ impl Place {
 /// Whom a proxy says that the connection comes from; the inner `None`: from itself. Reads nothing behind the header.
 async fn told_source(stream: &mut TcpStream) -> Option<Option<SocketAddr>> {
     let mut header = Vec::with_capacity(128);
+    // A line says where it ends only when it has come: mostly it has, and need not be read byte by byte.
+    let mut seen = [0; ProxyHeader::MAX_LINE];
+    let count = stream.peek(&mut seen).await.ok()?;
+    let line = seen.get(..count)?.iter().position(|octet| *octet == b'\n').filter(|_| seen.first() == Some(&b'P'));
+    let mut whole = line.map(|end| end + 1);
     loop {
         match ProxyHeader::read(&header) {
             ProxyHeader::Complete(source) => return Some(source),
             ProxyHeader::Invalid => return None,
-            ProxyHeader::NeedMore(more) => {
-                let have = header.len();
+            ProxyHeader::NeedMore(least) => {
+                let (have, more) = (header.len(), whole.take().unwrap_or(least));
                 header.resize(have + more, 0);
                 stream.read_exact(header.get_mut(have..)?).await.ok()?;
             }

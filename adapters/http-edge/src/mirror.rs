@@ -26,7 +26,7 @@ const MAX_RUNNING: usize = 256;
 
 /// A copy that is ready to be sent.
 #[derive(Debug)]
-pub(crate) struct Copy {
+pub(crate) struct MirroredRequest {
     pub(crate) target: Rc<UpstreamTarget>,
     pub(crate) head: Vec<u8>,
     /// Its answer has no body.
@@ -47,7 +47,7 @@ enum Answer {
     Rest,
 }
 
-impl Copy {
+impl MirroredRequest {
     /// Sends it beside whatever goes on; `body` is what the client has sent behind its head so far.
     pub(crate) fn send(mut self, worker: &Rc<Worker>, kind: BodyKind, body: &[u8]) {
         let body = match kind {

@@ -7,8 +7,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Longest header of version 1, its line end included (section 2.1).
-const MAX_LINE: usize = 107;
 /// The shortest one, `PROXY UNKNOWN` and a line end.
 const MIN_LINE: usize = 15;
 /// What version 2 begins with (section 2.2).
@@ -30,6 +28,9 @@ pub enum ProxyHeader {
 }
 
 impl ProxyHeader {
+    /// Longest header of version 1, its line end included (section 2.1): `P`, and the first line feed ends it.
+    pub const MAX_LINE: usize = 107;
+
     /// Reads a header, of which `bytes` are the first ones.
     pub fn read(bytes: &[u8]) -> Self {
         match bytes.first() {
@@ -43,11 +44,11 @@ impl ProxyHeader {
 /// Version 1: `PROXY TCP4 192.0.2.1 192.0.2.2 51000 443` and CRLF.
 fn line(bytes: &[u8]) -> ProxyHeader {
     let begin = b"PROXY ";
-    if bytes.iter().zip(begin).any(|(octet, wanted)| octet != wanted) || bytes.len() > MAX_LINE {
+    if bytes.iter().zip(begin).any(|(octet, wanted)| octet != wanted) || bytes.len() > ProxyHeader::MAX_LINE {
         return ProxyHeader::Invalid;
     }
     let Some(text) = bytes.strip_suffix(b"\n") else {
-        return if bytes.len() == MAX_LINE || bytes.contains(&b'\n') {
+        return if bytes.len() == ProxyHeader::MAX_LINE || bytes.contains(&b'\n') {
             ProxyHeader::Invalid
         } else {
             ProxyHeader::NeedMore(MIN_LINE.saturating_sub(bytes.len()).max(1))

@@ -17,7 +17,7 @@ use super::course::Course;
 use super::{Connection, Manners, MethodKind, Then};
 use crate::admission::{Passage, Request};
 use crate::exchange::{Asks, End, Exchange, Outcome, Repeat, Terms, Upload};
-use crate::mirror::Copy;
+use crate::mirror::MirroredRequest;
 use crate::refusal::Refusal;
 use crate::upstream::connect::{CONNECT_LIMIT, ConnectFault};
 use crate::upstream::load::Running;
@@ -130,7 +130,7 @@ impl Connection {
         if let Some(place) = &passage.authority {
             replace_authority(&mut head, &mut place.clone(), &target.authority);
         }
-        let copy = Copy { target, head, asks_head_only: manners.method == MethodKind::Head, limit };
+        let copy = MirroredRequest { target, head, asks_head_only: manners.method == MethodKind::Head, limit };
         copy.send(&self.worker, manners.body, self.client.input.unread());
     }
 
