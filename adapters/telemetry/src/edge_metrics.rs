@@ -8,7 +8,7 @@ use novagate_records::{LATENCY_BOUNDS_US, LATENCY_CELLS, MethodLabel, StatusClas
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
-use crate::{Exporter, MetricsError, Sample};
+use crate::{Exporter, MetricsError, Sample, Series};
 
 /// What the gateway knows of itself beside its workers' cells.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -53,11 +53,17 @@ pub fn register_gateway(
 
 fn register_counters(exporter: &Exporter, cells: &Arc<dyn MetricSource>) {
     let source = Arc::clone(cells);
-    exporter.counter("http_requests_total", "Requests by route, method and class of status.", move |observe| {
-        source.visit(&mut Requests(observe));
-    });
+    exporter.counter(
+        Series::PerRoute,
+        "http_requests_total",
+        "Requests by route, method and class of status.",
+        move |observe| {
+            source.visit(&mut Requests(observe));
+        },
+    );
     let source = Arc::clone(cells);
     exporter.counter(
+        Series::PerService,
         "upstream_timeouts_total",
         "Upstream requests that got no response head in time.",
         move |observe| {
@@ -66,12 +72,17 @@ fn register_counters(exporter: &Exporter, cells: &Arc<dyn MetricSource>) {
     );
     for event in UpstreamEvent::ALL {
         let (source, (name, help)) = (Arc::clone(cells), family(event));
-        exporter.counter(name, help, move |observe| source.visit(&mut Events(event, observe)));
+        exporter.counter(Series::PerService, name, help, move |observe| source.visit(&mut Events(event, observe)));
     }
     let source = Arc::clone(cells);
-    exporter.counter("rate_limit_hits_total", "Requests refused by a rate limit, by tier.", move |observe| {
-        source.visit(&mut LimitHits(observe));
-    });
+    exporter.counter(
+        Series::Few,
+        "rate_limit_hits_total",
+        "Requests refused by a rate limit, by tier.",
+        move |observe| {
+            source.visit(&mut LimitHits(observe));
+        },
+    );
 }
 
 fn register_gauges(exporter: &Exporter, cells: &Arc<dyn MetricSource>, read: &Read) {
@@ -108,31 +119,28 @@ fn register_gauges(exporter: &Exporter, cells: &Arc<dyn MetricSource>, read: &Re
         observe((as_f64(gauges().spool_records), Vec::new()));
     });
     let gauges = Arc::clone(read);
-    exporter.counter("telemetry_dropped_total", "Telemetry records lost on this gateway.", move |observe| {
-        observe((gauges().dropped_records, Vec::new()));
-    });
+    exporter.counter(
+        Series::Few,
+        "telemetry_dropped_total",
+        "Telemetry records lost on this gateway.",
+        move |observe| {
+            observe((gauges().dropped_records, Vec::new()));
+        },
+    );
     let gauges = Arc::clone(read);
-    exporter.counter("rate_limit_errors_total", "Limit decisions made without the shared counter.", move |observe| {
-        observe((gauges().limit_errors, Vec::new()));
-    });
+    exporter.counter(
+        Series::Few,
+        "rate_limit_errors_total",
+        "Limit decisions made without the shared counter.",
+        move |observe| {
+            observe((gauges().limit_errors, Vec::new()));
+        },
+    );
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles; counts stay far below 2^53")]
 const fn as_f64(count: u64) -> f64 {
     count as f64
-}
-
-/// A visitor that picks one family and leaves the rest.
-macro_rules! ignore {
-    ($($name:ident),+) => { $(ignore!(@ $name);)+ };
-    (@ requests) => { fn requests(&mut self, _: &str, _: MethodLabel, _: StatusClass, _: u64) {} };
-    (@ latency) => { fn latency(&mut self, _: &str, _: MethodLabel, _: &[u64; LATENCY_CELLS], _: u64) {} };
-    (@ upstream) => { fn upstream(&mut self, _: &str, _: &[u64; LATENCY_CELLS], _: u64) {} };
-    (@ upstream_timeouts) => { fn upstream_timeouts(&mut self, _: &str, _: u64) {} };
-    (@ upstream_events) => { fn upstream_events(&mut self, _: &str, _: UpstreamEvent, _: u64) {} };
-    (@ rate_limit_hits) => { fn rate_limit_hits(&mut self, _: &'static str, _: u64) {} };
-    (@ active_connections) => { fn active_connections(&mut self, _: u64) {} };
-    (@ active_websockets) => { fn active_websockets(&mut self, _: u64) {} };
 }
 
 struct Requests<'a>(&'a mut dyn FnMut(Sample<u64>));
@@ -143,16 +151,6 @@ impl MetricVisitor for Requests<'_> {
         let labels = vec![("method", word(method.as_str())), ("route", word(route)), ("status", word(status.as_str()))];
         (self.0)((count, labels));
     }
-
-    ignore!(
-        latency,
-        upstream,
-        upstream_timeouts,
-        upstream_events,
-        rate_limit_hits,
-        active_connections,
-        active_websockets
-    );
 }
 
 struct Timeouts<'a>(&'a mut dyn FnMut(Sample<u64>));
@@ -161,8 +159,6 @@ impl MetricVisitor for Timeouts<'_> {
     fn upstream_timeouts(&mut self, service: &str, count: u64) {
         (self.0)((count, vec![("service", service.to_owned())]));
     }
-
-    ignore!(requests, latency, upstream, upstream_events, rate_limit_hits, active_connections, active_websockets);
 }
 
 struct Events<'a>(UpstreamEvent, &'a mut dyn FnMut(Sample<u64>));
@@ -173,8 +169,6 @@ impl MetricVisitor for Events<'_> {
             (self.1)((count, vec![("service", service.to_owned())]));
         }
     }
-
-    ignore!(requests, latency, upstream, upstream_timeouts, rate_limit_hits, active_connections, active_websockets);
 }
 
 /// The name of an event's family, and what it counts.
@@ -195,8 +189,6 @@ impl MetricVisitor for LimitHits<'_> {
     fn rate_limit_hits(&mut self, tier: &'static str, count: u64) {
         (self.0)((count, vec![("tier", tier.to_owned())]));
     }
-
-    ignore!(requests, latency, upstream, upstream_timeouts, upstream_events, active_connections, active_websockets);
 }
 
 struct Connections(u64);
@@ -205,8 +197,6 @@ impl MetricVisitor for Connections {
     fn active_connections(&mut self, count: u64) {
         self.0 = self.0.saturating_add(count);
     }
-
-    ignore!(requests, latency, upstream, upstream_timeouts, upstream_events, rate_limit_hits, active_websockets);
 }
 
 struct WebSockets(u64);
@@ -215,8 +205,6 @@ impl MetricVisitor for WebSockets {
     fn active_websockets(&mut self, count: u64) {
         self.0 = self.0.saturating_add(count);
     }
-
-    ignore!(requests, latency, upstream, upstream_timeouts, upstream_events, rate_limit_hits, active_connections);
 }
 
 #[derive(Clone, Copy)]
@@ -288,8 +276,6 @@ impl MetricVisitor for Histograms {
             self.metrics.push(histogram(&[("service", service)], cells, sum_us));
         }
     }
-
-    ignore!(requests, upstream_timeouts, upstream_events, rate_limit_hits, active_connections, active_websockets);
 }
 
 fn histogram(labels: &[(&str, &str)], cells: &[u64; LATENCY_CELLS], sum_us: u64) -> Metric {

@@ -12,7 +12,7 @@ mod request_log;
 
 pub use self::{
     edge_metrics::{GatewayGauges, register_gateway},
-    exporter::{Exporter, MetricsError, Sample},
+    exporter::{Exporter, MetricsError, Sample, Series},
     logs::{LogFormat, LogLevel, install},
     redact::redact,
     request_log::StdoutRequestLog,

@@ -7,7 +7,7 @@ use novagate_kernel::Timestamp;
 use novagate_net::Tasks;
 use novagate_ports_base::Clock;
 use novagate_sync_hub::HubState;
-use novagate_telemetry::{Exporter, MetricsError};
+use novagate_telemetry::{Exporter, MetricsError, Series};
 use serde_json::{Value, json};
 
 /// Health, readiness and metrics of a control plane.
@@ -28,11 +28,11 @@ impl ControlOps {
         });
         let waking = Arc::clone(&hub);
         let help = "Times that wake-ups of other control nodes may have been lost; every session compared then.";
-        exporter.counter("wakeups_lost_total", help, move |observe| {
+        exporter.counter(Series::Few, "wakeups_lost_total", help, move |observe| {
             observe((waking.stats().lost_wakes, Vec::new()));
         });
         let counted = tasks.clone();
-        exporter.counter("task_panics_total", "Tasks that ended in a panic.", move |observe| {
+        exporter.counter(Series::Few, "task_panics_total", "Tasks that ended in a panic.", move |observe| {
             observe((counted.panics(), Vec::new()));
         });
         let started = clock.now();

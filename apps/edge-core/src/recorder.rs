@@ -9,12 +9,11 @@ use novagate_kernel::{ErrorCode, RouteId, Timestamp};
 use novagate_policies::{CompiledConfig, CompiledRoute, CompiledService};
 use novagate_ports_base::Clock;
 use novagate_ports_edge::{
-    BatchCodec, LoggedRequest, MetricSource, MetricVisitor, RecordSink, RecordSource, TelemetryItem, UpstreamEvent,
-    UpstreamHealth,
+    BatchCodec, LoggedRequest, MetricSource, MetricVisitor, RecordSink, RecordSource, TelemetryItem, UpstreamHealth,
 };
 use novagate_records::{
-    Batch, ErrorEvent, HealthSnapshot, LATENCY_CELLS, LogBatch, LogEntry, MethodLabel, MetricsWindow, NO_INDEX,
-    RequestRecord, RouteLabel, RouteWindow, ServiceHealth, StatusClass, latency_cell,
+    Batch, ErrorEvent, HealthSnapshot, LogBatch, LogEntry, MetricsWindow, NO_INDEX, RequestRecord, RouteLabel,
+    RouteWindow, ServiceHealth, StatusClass, latency_cell,
 };
 use tokio::sync::mpsc;
 
@@ -230,14 +229,6 @@ fn is_event(code: ErrorCode) -> bool {
 struct Connections(u64);
 
 impl MetricVisitor for Connections {
-    fn requests(&mut self, _: &str, _: MethodLabel, _: StatusClass, _: u64) {}
-    fn latency(&mut self, _: &str, _: MethodLabel, _: &[u64; LATENCY_CELLS], _: u64) {}
-    fn upstream(&mut self, _: &str, _: &[u64; LATENCY_CELLS], _: u64) {}
-    fn upstream_timeouts(&mut self, _: &str, _: u64) {}
-    fn upstream_events(&mut self, _: &str, _: UpstreamEvent, _: u64) {}
-    fn rate_limit_hits(&mut self, _: &'static str, _: u64) {}
-    fn active_websockets(&mut self, _: u64) {}
-
     fn active_connections(&mut self, count: u64) {
         self.0 = self.0.saturating_add(count);
     }

@@ -9,7 +9,7 @@ use novagate_http_ops::OpsSource;
 use novagate_kernel::NodeId;
 use novagate_policies::CompiledService;
 use novagate_sync_client::LinkStatus;
-use novagate_telemetry::{Exporter, GatewayGauges, MetricsError, register_gateway};
+use novagate_telemetry::{Exporter, GatewayGauges, MetricsError, Series, register_gateway};
 use serde_json::{Value, json};
 
 /// Services that `/status` tells of.
@@ -66,7 +66,7 @@ impl GatewayOps {
         })?;
         for (name, help, read) in COUNTERS {
             let plane = Arc::clone(&plane);
-            exporter.counter(name, help, move |observe| observe((read(&plane), Vec::new())));
+            exporter.counter(Series::Few, name, help, move |observe| observe((read(&plane), Vec::new())));
         }
         Ok(Self { exporter, edge, plane, node, stopping })
     }

@@ -40,32 +40,32 @@ impl UpstreamEvent {
     }
 }
 
-/// Receives metric values, cell by cell; route labels are `host-or-*` + template, or `unmatched`.
+/// Receives metric values, cell by cell, of the kinds that it takes; route labels are `host-or-*` + template, or `unmatched`.
 pub trait MetricVisitor {
     /// Requests of a route by method and status class, since start.
-    fn requests(&mut self, route: &str, method: MethodLabel, status: StatusClass, count: u64);
+    fn requests(&mut self, _route: &str, _method: MethodLabel, _status: StatusClass, _count: u64) {}
 
     /// Latencies of a route by method, since start: counts per cell of `LATENCY_BOUNDS_US` (not cumulative) and their sum
     /// in microseconds.
-    fn latency(&mut self, route: &str, method: MethodLabel, cells: &[u64; LATENCY_CELLS], sum_us: u64);
+    fn latency(&mut self, _route: &str, _method: MethodLabel, _cells: &[u64; LATENCY_CELLS], _sum_us: u64) {}
 
     /// Upstream latencies of a service, likewise.
-    fn upstream(&mut self, service: &str, cells: &[u64; LATENCY_CELLS], sum_us: u64);
+    fn upstream(&mut self, _service: &str, _cells: &[u64; LATENCY_CELLS], _sum_us: u64) {}
 
     /// Upstream timeouts of a service.
-    fn upstream_timeouts(&mut self, service: &str, count: u64);
+    fn upstream_timeouts(&mut self, _service: &str, _count: u64) {}
 
     /// Events of a service, since start.
-    fn upstream_events(&mut self, service: &str, event: UpstreamEvent, count: u64);
+    fn upstream_events(&mut self, _service: &str, _event: UpstreamEvent, _count: u64) {}
 
     /// Requests refused by a limit; `tier` is `unauth`, `auth`, `consumer` or `route`.
-    fn rate_limit_hits(&mut self, tier: &'static str, count: u64);
+    fn rate_limit_hits(&mut self, _tier: &'static str, _count: u64) {}
 
     /// Open client connections.
-    fn active_connections(&mut self, count: u64);
+    fn active_connections(&mut self, _count: u64) {}
 
     /// Those of them that are WebSockets.
-    fn active_websockets(&mut self, count: u64);
+    fn active_websockets(&mut self, _count: u64) {}
 }
 
 /// Metric cells of all workers. Contract: a visit takes no lock that a request could wait for.

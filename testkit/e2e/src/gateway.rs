@@ -146,6 +146,11 @@ impl Gateway {
         self.process.is_running()
     }
 
+    /// Memory of its own, KiB.
+    pub fn own_memory_kib(&self) -> u64 {
+        self.process.own_memory_kib()
+    }
+
     /// SIGKILL.
     pub fn kill9(&mut self) {
         self.process.kill9();

@@ -111,6 +111,13 @@ impl Process {
         assert!(status.expect("prlimit can be started").success(), "prlimit {limit}");
     }
 
+    /// Memory of its own, KiB, beside its program's and libraries' pages.
+    pub fn own_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux tells it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
     /// SIGKILL: the process gets no chance to do anything.
     pub fn kill9(&mut self) {
         drop(self.child.kill());

@@ -139,3 +139,12 @@ fn a_broken_config_file_ends_the_start_and_says_where() {
     assert_eq!(exit.code, Some(64), "{exit:?}");
     assert!(exit.stderr.contains("/services/0/targets/0/url"), "{}", exit.stderr);
 }
+
+#[test]
+fn an_idle_gateway_takes_little_memory_scrapes_included() {
+    let world = FileWorld::start(Vec::new());
+    world.gateway.get("/open/a").expect(200);
+    assert!(world.gateway.metrics().contains("http_requests_total{"));
+    let own = world.gateway.own_memory_kib();
+    assert!(own < 8 * 1024, "{own} KiB");
+}
