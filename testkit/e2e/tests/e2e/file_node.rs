@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use novagate_e2e::{EDGE_SECRET, FileWorld, Folder, Load, Process, Request, edge_token, now_seconds};
-use novagate_e2e::{EdgeClaims, forged, free_port};
+use novagate_e2e::{EdgeClaims, PATIENCE, forged, free_port, wait_until};
 use serde_json::json;
 
 #[test]
@@ -144,7 +144,7 @@ fn a_broken_config_file_ends_the_start_and_says_where() {
 fn an_idle_gateway_takes_little_memory_scrapes_included() {
     let world = FileWorld::start(Vec::new());
     world.gateway.get("/open/a").expect(200);
-    assert!(world.gateway.metrics().contains("http_requests_total{"));
+    wait_until("the request is counted", PATIENCE, || world.gateway.metric("http_requests_total{").is_some());
     let own = world.gateway.own_memory_kib();
     assert!(own < 8 * 1024, "{own} KiB");
 }
