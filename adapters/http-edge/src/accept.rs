@@ -40,8 +40,8 @@ pub(crate) async fn run_worker(worker: Rc<Worker>, listener: TcpListener, contro
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
-            ticks.tick().await;
-            ticking.tick();
+            let due = ticks.tick().await;
+            ticking.tick(due.elapsed());
         }
     });
     control.soft.run_until_cancelled(accept(&worker, &listener, control)).await;

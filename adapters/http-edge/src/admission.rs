@@ -23,6 +23,7 @@ use novagate_routing::{Lookup, RedirectStatus, RequestView, normalise_bytes, wit
 
 use crate::counting::{Counters, Uncounted, tell};
 use crate::generation::Generation;
+use crate::observe::cells::add;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::request_id::RequestTag;
@@ -33,6 +34,8 @@ use crate::wire::request::split_target;
 use crate::wire::response::push_line;
 use crate::worker::Worker;
 
+const SHED: Refusal =
+    Refusal { code: ErrorCode::Overloaded, message: "the gateway cannot keep up with its requests" };
 const BAD_TARGET: Refusal = Refusal { code: ErrorCode::BadRequest, message: "the request path is not acceptable" };
 
 /// What is known about a request from its head; kept until its record is written.
@@ -151,6 +154,10 @@ pub(crate) fn decide(
     let Some(generation) = request.generation.clone() else {
         return (request, Err(Refusal::of(ErrorCode::NotReady)));
     };
+    if worker.shedding.borrow_mut().refuses() {
+        add(&worker.cells.shed, 1);
+        return (request, Err(SHED));
+    }
     let admission = Admission { worker, peer, head, info, fields };
     let outcome = admission.decide(&generation, &mut request, drafts);
     (request, outcome)

@@ -53,6 +53,8 @@ pub struct EdgeSettings {
     pub max_connections: usize,
     /// Open connections of one client's address, but of trusted proxies (`MAX_CONNECTIONS_PER_ADDRESS`); `None`: no bound.
     pub max_connections_per_address: Option<u32>,
+    /// How late a worker may be before it refuses a part of new requests (`OVERLOAD_DELAY_MS`); `None`: it refuses none.
+    pub overload_delay: Option<Duration>,
     /// Peers whose connections begin with a header of the PROXY protocol (`PROXY_PROTOCOL_CIDRS`).
     pub proxy_protocol: Vec<IpNet>,
     /// Clients may speak HTTP/2 (`HTTP2`).
@@ -108,6 +110,7 @@ impl Default for EdgeSettings {
             timeouts: EdgeTimeouts::default(),
             max_connections: 100_000,
             max_connections_per_address: None,
+            overload_delay: Some(Duration::from_millis(500)),
             proxy_protocol: Vec::new(),
             http2: true,
             max_concurrent_streams: 128,

@@ -100,6 +100,9 @@ impl Answer {
         if self.status() == 401 {
             out.extend_from_slice(b"www-authenticate: Bearer\r\n");
         }
+        if self.code() == Some(ErrorCode::Overloaded) {
+            out.extend_from_slice(b"retry-after: 1\r\n");
+        }
         out.extend_from_slice(manner.extra);
         if manner.close {
             out.extend_from_slice(b"connection: close\r\n");

@@ -243,6 +243,11 @@ impl EdgeHandle {
         self.metrics.sum(|worker| Some(&worker.turned_away))
     }
 
+    /// Requests that were refused because their worker came too late to what was due.
+    pub fn requests_shed(&self) -> u64 {
+        self.metrics.sum(|worker| Some(&worker.shed))
+    }
+
     /// How often each worker has looked after what is due, some 25 times a second: a number that stays is a worker that is
     /// stuck or has ended.
     pub fn turns(&self) -> Vec<u64> {

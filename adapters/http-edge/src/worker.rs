@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use novagate_policies::{ClientKeyHasher, HashKey, TokenCache};
+use novagate_policies::{ClientKeyHasher, HashKey, Shedding, TokenCache};
 use novagate_ports_base::{Clock, Entropy};
 use novagate_ports_edge::{LiveConfig, SharedCounter, TokenVerifier};
 use novagate_routing::TargetUrl;
@@ -76,6 +76,8 @@ pub(crate) struct Worker {
     /// The present time as `Date` has it; as exact as a tick.
     pub(crate) date: Cell<[u8; 29]>,
     pub(crate) draining: Cell<bool>,
+    /// Which new requests are refused because it cannot keep up.
+    pub(crate) shedding: RefCell<Shedding>,
     /// Told when the last connection has ended.
     pub(crate) emptied: Notify,
     /// Connections that are being told that there are too many.
@@ -107,6 +109,7 @@ impl Worker {
             fields: RefCell::default(),
             date: Cell::new([b' '; 29]),
             draining: Cell::new(false),
+            shedding: RefCell::new(Shedding::new(shared.settings.overload_delay)),
             emptied: Notify::new(),
             turned_away: Cell::new(0),
             mirrors: Cell::new(0),
@@ -116,7 +119,7 @@ impl Worker {
             pruned: Cell::new(Instant::now()),
             shared,
         };
-        worker.tick();
+        worker.tick(Duration::ZERO);
         worker
     }
 
@@ -154,10 +157,11 @@ impl Worker {
         target
     }
 
-    /// What is done from time to time, beside the requests.
-    pub(crate) fn tick(&self) {
+    /// What is done from time to time, beside the requests; it comes `late` by so much.
+    pub(crate) fn tick(&self, late: Duration) {
         let now = Instant::now();
         add(&self.cells.turns, 1);
+        self.shedding.borrow_mut().note(late);
         self.deadlines.tick(now);
         self.date.set(http_date(self.shared.clock.now().as_seconds()));
         self.records.flush();

@@ -28,7 +28,7 @@ pub(crate) struct GatewayOps {
 type Counter = (&'static str, &'static str, fn(&EdgeHandle) -> u64);
 
 /// What the workers count beside requests.
-const COUNTERS: [Counter; 6] = [
+const COUNTERS: [Counter; 7] = [
     ("request_panics_total", "Requests and connections lost to a panic.", EdgeHandle::panics),
     ("tls_handshake_failures_total", "Connections on which TLS was not agreed.", EdgeHandle::tls_failures),
     ("connections_turned_away_total", "Connections that were one too many.", EdgeHandle::turned_away),
@@ -37,6 +37,7 @@ const COUNTERS: [Counter; 6] = [
         "Connections without the PROXY header that they had to begin with.",
         EdgeHandle::proxy_header_failures,
     ),
+    ("requests_shed_total", "Requests refused because the worker was late.", EdgeHandle::requests_shed),
     ("mirror_left_out_total", "Copies of requests for a mirror that were not made.", EdgeHandle::mirrors_left_out),
     ("mirror_failures_total", "Copies of requests for a mirror without an answer.", EdgeHandle::mirrors_failed),
 ];

@@ -81,6 +81,7 @@ fn edge_settings(settings: &GatewaySettings, own_listeners: Vec<SocketAddr>) -> 
         },
         max_connections: limits.max_connections,
         max_connections_per_address: limits.max_connections_per_address,
+        overload_delay: Some(limits.overload_delay).filter(|delay| !delay.is_zero()),
         proxy_protocol: settings.proxy_protocol.clone(),
         http2: limits.http2,
         max_concurrent_streams: limits.max_concurrent_streams,

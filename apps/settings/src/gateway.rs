@@ -161,6 +161,8 @@ pub struct EdgeLimits {
     pub max_connections: usize,
     /// Those of one client's address.
     pub max_connections_per_address: Option<u32>,
+    /// `OVERLOAD_DELAY_MS`; zero: nothing is refused for it.
+    pub overload_delay: Duration,
     /// HTTP/2 with clients.
     pub http2: bool,
     /// Open requests of one HTTP/2 connection.
@@ -333,6 +335,7 @@ fn limits(reader: &mut Reader<'_>) -> Option<EdgeLimits> {
     let max_body_bytes = reader.number("MAX_BODY_BYTES");
     let max_connections = reader.number("MAX_CONNECTIONS");
     let max_connections_per_address = reader.number("MAX_CONNECTIONS_PER_ADDRESS");
+    let overload_delay = reader.millis("OVERLOAD_DELAY_MS");
     let http2 = reader.required("HTTP2", parse::boolean);
     let max_concurrent_streams = reader.number("MAX_CONCURRENT_STREAMS");
     Some(EdgeLimits {
@@ -347,6 +350,7 @@ fn limits(reader: &mut Reader<'_>) -> Option<EdgeLimits> {
         max_body_bytes,
         max_connections: max_connections?,
         max_connections_per_address,
+        overload_delay: overload_delay?,
         http2: http2?,
         max_concurrent_streams: max_concurrent_streams?,
     })

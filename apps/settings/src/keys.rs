@@ -158,6 +158,7 @@ pub const KEYS: &[KeyDoc] = &[
     number(Gateway, "MAX_BODY_BYTES", None, ("bytes", 1, 1 << 40), "body of a request; not set: no bound"),
     number(Gateway, "MAX_CONNECTIONS", Some("100000"), ("connections", 1, 1_000_000), "open client connections"),
     number(Gateway, "MAX_CONNECTIONS_PER_ADDRESS", None, ("connections", 1, 1_000_000), "open connections of one client's address (IPv6: of its /64), but of trusted proxies; not set: no bound"),
+    number(Gateway, "OVERLOAD_DELAY_MS", Some("500"), ("milliseconds", 0, 60_000), "how late a worker may come to what is due before it refuses a part of new requests; 0: none is refused"),
     text(Gateway, "PROXY_PROTOCOL_CIDRS", Some("none"), "none, or networks separated by commas", "peers whose connections begin with a header of the PROXY protocol, version 1 or 2"),
     text(Gateway, "HTTP2", Some("true"), "true or false", "HTTP/2 with clients, beside HTTP/1.1 on the same port"),
     number(Gateway, "MAX_CONCURRENT_STREAMS", Some("128"), ("streams", 1, 1_000), "open requests of one HTTP/2 connection"),

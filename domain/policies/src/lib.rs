@@ -21,6 +21,7 @@ mod jwt;
 mod limits;
 mod outliers;
 mod retries;
+mod shedding;
 mod sip;
 mod token_cache;
 
@@ -43,6 +44,7 @@ pub use self::{
     },
     outliers::{Ejection, RateWindow, most_ejected, panics},
     retries::{RetryBudget, longest_retry_pause, retry_pause},
+    shedding::Shedding,
     sip::HashKey,
     token_cache::TokenCache,
 };

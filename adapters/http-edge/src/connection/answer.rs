@@ -60,7 +60,7 @@ impl Connection {
         let manner = Manner {
             request_id: request.tag.as_bytes(),
             date: &self.worker.date.get(),
-            extra: if refusal.code == ErrorCode::Overloaded { b"retry-after: 1\r\n" } else { b"" },
+            extra: b"",
             without_body: false,
             close: true,
             say_keep_alive: false,

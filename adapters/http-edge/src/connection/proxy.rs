@@ -23,7 +23,6 @@ use crate::upstream::connect::{CONNECT_LIMIT, ConnectFault};
 use crate::upstream::load::Running;
 use crate::upstream::stream::UpstreamConn;
 use crate::wire::request::replace_authority;
-use crate::wire::response::push_line;
 
 /// The one interim response that the gateway gives.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -249,7 +248,6 @@ impl Connection {
         course.note_timeout(code);
         if code == ErrorCode::Overloaded {
             course.count(UpstreamEvent::CircuitOpen);
-            push_line(&mut self.drafts.extra, b"retry-after", b"1");
             return self.refuse(request, CIRCUIT_OPEN, manners).await;
         }
         self.refuse(request, Refusal::of(code), manners).await

@@ -38,6 +38,8 @@ pub(crate) struct WorkerCells {
     pub(crate) proxy_header_failures: AtomicU64,
     /// Connections that were one too many.
     pub(crate) turned_away: AtomicU64,
+    /// Requests refused because the worker was late.
+    pub(crate) shed: AtomicU64,
     /// How often the worker has looked after what is due: it stands still when the worker does.
     pub(crate) turns: AtomicU64,
     /// Copies of requests that were not made.
@@ -95,6 +97,7 @@ impl WorkerCells {
             tls_failures: AtomicU64::new(0),
             proxy_header_failures: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
+            shed: AtomicU64::new(0),
             turns: AtomicU64::new(0),
             mirrors_left_out: AtomicU64::new(0),
             mirrors_failed: AtomicU64::new(0),

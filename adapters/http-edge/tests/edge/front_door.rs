@@ -136,3 +136,27 @@ fn trusted_proxies_have_as_many_connections_as_they_want() {
         assert_eq!(client.response().status, 200);
     }
 }
+
+#[test]
+fn a_worker_that_is_late_refuses_most_requests_and_keeps_their_connections() {
+    let upstream = Upstream::fixed(HELLO);
+    // Whatever is due is late by some microseconds.
+    let edge = Setup::open(&[&upstream.url]).with(|settings| settings.overload_delay = Some(Duration::ZERO)).start();
+    let mut client = edge.connect();
+    let mut ask = || {
+        client.send(get("/a", ""));
+        client.response()
+    };
+    wait_until("a request is refused", || ask().status == 503);
+    let (mut served, mut refused) = (0, 0);
+    while served == 0 || refused == 0 {
+        let response = ask();
+        if response.status == 200 {
+            served += 1;
+            continue;
+        }
+        refused += 1;
+        assert_eq!((response.code().as_str(), response.field("retry-after")), ("OVERLOADED", Some("1")));
+    }
+    assert!(edge.handle.requests_shed() > refused);
+}
