@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::time::format_timestamp;
+use crate::time::{format_timestamp, push_timestamp};
 
 /// Stands for the template of a request that matched no route.
 pub const UNMATCHED: &str = "unmatched";
@@ -68,9 +68,9 @@ impl From<&LogRow> for LogItem {
 /// Appends one request as one line of JSON, line feed included. JSON escapes every control character, so a line is always
 /// one line. Written by hand: every request of a gateway passes here.
 pub fn write_log_line(request: &LoggedRequest<'_>, into: &mut Vec<u8>) {
-    into.extend_from_slice(b"{\"at\":");
-    push_plain(into, &format_timestamp(request.at));
-    into.extend_from_slice(b",\"requestId\":");
+    into.extend_from_slice(b"{\"at\":\"");
+    push_timestamp(into, request.at);
+    into.extend_from_slice(b"\",\"requestId\":");
     push_id(into, request.request_id.as_uuid());
     into.extend_from_slice(b",\"method\":");
     push_plain(into, request.method.as_str());

@@ -1,16 +1,45 @@
 //! Points in time as RFC 3339 text: always UTC with six digits of a second.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, Datelike as _, Timelike as _};
 use novagate_kernel::Timestamp;
 
 /// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z: what RFC 3339 can write.
 const EARLIEST_MICROS: i64 = -62_167_219_200_000_000;
 const LATEST_MICROS: i64 = 253_402_300_799_999_999;
 
+/// What does not change in a point in time.
+const TEMPLATE: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+
 /// `2026-01-02T03:04:05.678901Z`; times outside the years 0 to 9999 are written as the nearest end.
 pub fn format_timestamp(at: Timestamp) -> String {
+    let mut text = Vec::with_capacity(TEMPLATE.len());
+    push_timestamp(&mut text, at);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Appends the same: every request of a gateway passes here, so without formatting machinery.
+pub(crate) fn push_timestamp(into: &mut Vec<u8>, at: Timestamp) {
     let micros = at.as_micros().clamp(EARLIEST_MICROS, LATEST_MICROS);
-    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH).to_rfc3339_opts(SecondsFormat::Micros, true)
+    let time = DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH);
+    let (date, clock) = (time.date_naive(), time.time());
+    let mut text = *TEMPLATE;
+    let numbers = [
+        (0, 4, date.year().unsigned_abs()),
+        (5, 2, date.month()),
+        (8, 2, date.day()),
+        (11, 2, clock.hour()),
+        (14, 2, clock.minute()),
+        (17, 2, clock.second()),
+        (20, 6, clock.nanosecond() / 1_000),
+    ];
+    for (start, digits, number) in numbers {
+        let mut rest = number;
+        for place in text.iter_mut().skip(start).take(digits).rev() {
+            *place = b'0' + (rest % 10).to_le_bytes()[0];
+            rest /= 10;
+        }
+    }
+    into.extend_from_slice(&text);
 }
 
 /// Reads RFC 3339 with any offset; digits beyond the sixth of a second are cut. `None`: not such a text.

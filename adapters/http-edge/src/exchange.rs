@@ -8,6 +8,7 @@ mod download;
 mod upload;
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -107,7 +108,15 @@ pub(crate) struct Exchange<'a> {
     /// The tick until which the response head must come; known when the request is sent.
     head_due: Option<u32>,
     is_limited: bool,
+    quiet: Quiet,
     pub(crate) outcome: Outcome,
+}
+
+/// Sides that had nothing to receive since the task was woken: asking again before it is woken again is in vain.
+#[derive(Debug, Clone, Copy, Default)]
+struct Quiet {
+    client: bool,
+    upstream: bool,
 }
 
 /// Whether a direction has moved.
@@ -127,12 +136,13 @@ impl<'a> Exchange<'a> {
         upload: Upload<'a>,
     ) -> Self {
         let (download, outcome) = (Download::default(), Outcome::default());
-        let (head_due, is_limited) = (None, false);
-        Self { worker, client, conn, deadline, terms, upload, download, head_due, is_limited, outcome }
+        let (head_due, is_limited, quiet) = (None, false, Quiet::default());
+        Self { worker, client, conn, deadline, terms, upload, download, head_due, is_limited, quiet, outcome }
     }
 
     fn poll_both(&mut self, cx: &mut Context<'_>) -> Result<Option<End>, End> {
         let mut moved = true;
+        self.quiet = Quiet::default();
         if !std::mem::replace(&mut self.is_limited, true) {
             self.set_limit();
         }
@@ -148,6 +158,26 @@ impl<'a> Exchange<'a> {
             }
         }
         if self.deadline.is_over() { Err(self.overdue()) } else { Ok(None) }
+    }
+
+    /// Receives from the client; 0 is the end of the stream or a full buffer.
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.quiet.client {
+            return Poll::Pending;
+        }
+        let received = self.client.poll_fill(cx, &self.worker.buffers);
+        self.quiet.client = received.is_pending();
+        received
+    }
+
+    /// Receives from the upstream; 0 is the end of the stream or a full buffer.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.quiet.upstream {
+            return Poll::Pending;
+        }
+        let received = self.conn.poll_fill(cx, &self.worker.buffers);
+        self.quiet.upstream = received.is_pending();
+        received
     }
 
     fn complete(&mut self) -> End {

@@ -4,7 +4,7 @@
 //! (one dot at the end is allowed), where four labels of digits must be an IPv4 address. A port has one to five digits and
 //! is at most 65535. Always: no userinfo, path, list, zone or percent-encoding passes. Not here: which hosts are served.
 
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::Ipv6Addr;
 
 use crate::tables::{self, HOST};
 
@@ -68,26 +68,54 @@ fn named(text: &[u8]) -> Option<(HostName<'_>, &[u8])> {
         return None;
     }
     let labels = name.strip_suffix(b".").unwrap_or(name);
-    let mut count = 0;
-    let mut numeric = true;
-    for label in labels.split(|&byte| byte == b'.') {
-        if label.is_empty() {
-            return None;
+    let (mut count, mut numeric, mut octets) = (1, true, true);
+    let mut label = Label::EMPTY;
+    for &byte in labels {
+        if byte == b'.' {
+            if label.len == 0 {
+                return None;
+            }
+            octets = octets && label.is_octet();
+            count += 1;
+            label = Label::EMPTY;
+        } else {
+            numeric = numeric && byte.is_ascii_digit();
+            label.push(byte);
         }
-        count += 1;
-        numeric = numeric && label.iter().all(u8::is_ascii_digit);
     }
-    if numeric && count == 4 {
-        let _: Ipv4Addr = core::str::from_utf8(labels).ok()?.parse().ok()?;
+    let is_broken_ipv4 = numeric && count == 4 && !(octets && label.is_octet());
+    (label.len > 0 && !is_broken_ipv4).then_some((HostName::Named(name), rest))
+}
+
+/// A label as a decimal number, for as long as it is one.
+#[derive(Clone, Copy)]
+struct Label {
+    len: u16,
+    value: u16,
+    has_leading_zero: bool,
+}
+
+impl Label {
+    const EMPTY: Self = Self { len: 0, value: 0, has_leading_zero: false };
+
+    const fn push(&mut self, byte: u8) {
+        self.has_leading_zero |= self.len == 1 && self.value == 0;
+        self.len += 1;
+        self.value = self.value.saturating_mul(10).saturating_add(byte.wrapping_sub(b'0') as u16);
     }
-    Some((HostName::Named(name), rest))
+
+    /// Whether a label of digits is a part of an IPv4 address (RFC 3986, section 3.2.2).
+    const fn is_octet(self) -> bool {
+        self.value <= 255 && !self.has_leading_zero
+    }
 }
 
 fn decimal_port(digits: &[u8]) -> Option<u16> {
     if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    core::str::from_utf8(digits).ok()?.parse().ok()
+    let port = digits.iter().fold(0_u32, |port, digit| port * 10 + u32::from(digit - b'0'));
+    u16::try_from(port).ok()
 }
 
 #[cfg(test)]

@@ -47,8 +47,16 @@ pub fn end_of_token(bytes: &[u8], from: usize) -> usize {
 pub fn end_of_value(bytes: &[u8], from: usize) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     let (words, _) = rest.as_chunks::<8>();
-    let clean = words.iter().take_while(|word| !may_end_value(u64::from_ne_bytes(**word))).count();
-    end_of_run(bytes, from + clean * 8, VALUE)
+    for (number, word) in words.iter().enumerate() {
+        let suspects = may_end_value(u64::from_le_bytes(*word));
+        if suspects != 0 {
+            // The lowest one is right; what is above it may be a borrow.
+            let at = from + number * 8 + suspects.trailing_zeros() as usize / 8;
+            let is_tab = bytes.get(at) == Some(&b'\t');
+            return if is_tab { end_of_run(bytes, at, VALUE) } else { at };
+        }
+    }
+    end_of_run(bytes, from + words.len() * 8, VALUE)
 }
 
 /// The slice without spaces and tabs at both ends, and how many were removed in front.
@@ -59,12 +67,13 @@ pub(crate) fn trim(value: &[u8]) -> (usize, &[u8]) {
     (start, value.get(start..end).unwrap_or_default())
 }
 
-/// Whether any byte of the word is below 0x20 or is 0x7F. Bytes with the high bit set are obs-text and never count.
-fn may_end_value(word: u64) -> bool {
+/// The highest bits of the bytes of the word that are below 0x20 or are 0x7F, and perhaps of some above the first of them.
+/// Bytes with the high bit set are obs-text and never the first.
+const fn may_end_value(word: u64) -> u64 {
     let control = word.wrapping_sub(ONES * 0x20) & !word;
     let not_delete = word ^ (ONES * 0x7F);
     let delete = not_delete.wrapping_sub(ONES) & !not_delete;
-    (control | delete) & HIGHS != 0
+    (control | delete) & HIGHS
 }
 
 #[expect(clippy::indexing_slicing, reason = "a u8 cannot leave a table of 256, and slices have no const get")]

@@ -202,7 +202,7 @@ impl Exchange<'_> {
                     Poll::Pending => return Ok(moved),
                 }
             } else if !self.upload.is_over() {
-                match self.client.poll_fill(cx, &self.worker.buffers) {
+                match self.poll_client(cx) {
                     Poll::Ready(Ok(count)) if count > 0 => {}
                     // A request without its end.
                     Poll::Ready(_) => return Err(End::ClientGone),
@@ -230,7 +230,7 @@ impl Exchange<'_> {
     fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         // After a broken upload the rest of the body is still to come: not to be taken for anything else.
         while self.upload.is_done() && !self.client.ended && !self.client.input.is_full() {
-            match self.client.poll_fill(cx, &self.worker.buffers) {
+            match self.poll_client(cx) {
                 Poll::Ready(Ok(0)) => {
                     self.client.ended = true;
                     self.on_half_closed();

@@ -18,6 +18,15 @@ pub(crate) struct Fields<'a> {
     fields: &'a [Field],
 }
 
+/// What `Connection` says about a message and its connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Manner {
+    pub(crate) closes: bool,
+    pub(crate) keeps_alive: bool,
+    /// There is an option that could name another field.
+    pub(crate) names_fields: bool,
+}
+
 impl Field {
     /// A line from `start` to behind its CRLF with its colon at `colon`.
     pub(crate) fn new(head: &[u8], start: usize, colon: usize, end: usize) -> Self {
@@ -81,14 +90,18 @@ impl<'a> Fields<'a> {
         out.extend_from_slice(self.head.get(run).unwrap_or_default());
     }
 
-    /// Whether any `Connection` field has an option that could name another field.
-    pub(crate) fn names_fields(self) -> bool {
-        let is_plain = |option: &[u8]| {
-            option.eq_ignore_ascii_case(b"close")
-                || option.eq_ignore_ascii_case(b"keep-alive")
-                || option.eq_ignore_ascii_case(b"upgrade")
-        };
-        self.values(FieldName::Connection).flat_map(options).any(|option| !is_plain(option))
+    /// What all `Connection` fields say.
+    pub(crate) fn connection(self) -> Manner {
+        let mut manner = Manner::default();
+        for option in self.values(FieldName::Connection).flat_map(options) {
+            match option.len() {
+                5 if option.eq_ignore_ascii_case(b"close") => manner.closes = true,
+                10 if option.eq_ignore_ascii_case(b"keep-alive") => manner.keeps_alive = true,
+                7 if option.eq_ignore_ascii_case(b"upgrade") => {}
+                _ => manner.names_fields = true,
+            }
+        }
+        manner
     }
 
     /// Whether a `Connection` field has this option.
@@ -136,7 +149,7 @@ mod tests {
         let values: Vec<_> = list.iter().map(|field| fields.value(field)).collect();
         assert_eq!(values, [&b"a"[..], b"x-b, close", b"1", b"2", b""]);
         assert_eq!(fields.single(FieldName::Host), Some(&b"a"[..]));
-        assert!(fields.names_fields() && fields.has_option(b"X-B") && !fields.has_option(b"x-a"));
+        assert!(fields.connection().names_fields && fields.has_option(b"X-B") && !fields.has_option(b"x-a"));
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Forward<'_> {
         let authority = out.len()..out.len() + self.authority.len();
         out.extend_from_slice(self.authority);
         out.extend_from_slice(b"\r\n");
-        let listed = self.fields.names_fields();
+        let listed = self.fields.connection().names_fields;
         let fields = self.fields;
         fields.copy_lines(out, |field, name| {
             self.keeps(field) && !(listed && field.name == FieldName::Plain && fields.has_option(name))

@@ -42,6 +42,8 @@ pub(crate) struct ResponseHead {
     pub(crate) body: BodyLength,
     /// Whether the upstream keeps the connection.
     pub(crate) keep_alive: bool,
+    /// `Connection` could name another field.
+    pub(crate) names_fields: bool,
 }
 
 /// Reads a head that comes in pieces.
@@ -144,11 +146,13 @@ impl ResponseParser {
                 None => BodyLength::UntilClose,
             }
         };
-        let keep_alive = if self.is_http_10 { fields.has_option(b"keep-alive") } else { !fields.has_option(b"close") };
+        let connection = fields.connection();
+        let keep_alive = if self.is_http_10 { connection.keeps_alive } else { !connection.closes };
         Ok(ResponseHead {
             len: self.at,
             status,
             body,
+            names_fields: connection.names_fields,
             keep_alive: keep_alive && !matches!(body, BodyLength::UntilClose),
         })
     }
@@ -207,6 +211,8 @@ pub(crate) struct Additions<'a> {
     pub(crate) date: &'a [u8],
     /// How the body is sent: `None` leaves the upstream's `Content-Length`, if any.
     pub(crate) body: BodyLength,
+    /// As the head says.
+    pub(crate) names_fields: bool,
     /// The connection ends after this response.
     pub(crate) close: bool,
     /// The client is HTTP/1.0 and has asked to keep the connection.
@@ -221,7 +227,6 @@ pub(crate) fn write_head(out: &mut Vec<u8>, status: u16, reason: &[u8], fields: 
     push_number(out, u64::from(status));
     out.extend_from_slice(if reason.is_empty() { b" " } else { reason });
     out.extend_from_slice(b"\r\n");
-    let listed = fields.names_fields();
     let mut has_date = false;
     fields.copy_lines(out, |field, name| match field.name {
         FieldName::HopByHop
@@ -235,7 +240,7 @@ pub(crate) fn write_head(out: &mut Vec<u8>, status: u16, reason: &[u8], fields: 
             has_date = true;
             true
         }
-        FieldName::Plain => !(listed && fields.has_option(name)),
+        FieldName::Plain => !(add.names_fields && fields.has_option(name)),
         FieldName::EndToEnd
         | FieldName::Host
         | FieldName::Authorization
