@@ -34,8 +34,7 @@ use crate::wire::request::split_target;
 use crate::wire::response::push_line;
 use crate::worker::Worker;
 
-const SHED: Refusal =
-    Refusal { code: ErrorCode::Overloaded, message: "the gateway cannot keep up with its requests" };
+const SHED: Refusal = Refusal { code: ErrorCode::Overloaded, message: "the gateway cannot keep up with its requests" };
 const BAD_TARGET: Refusal = Refusal { code: ErrorCode::BadRequest, message: "the request path is not acceptable" };
 
 /// What is known about a request from its head; kept until its record is written.

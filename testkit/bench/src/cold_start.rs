@@ -2,26 +2,19 @@
 //!
 //! Always: the clock starts before the process does; the answer comes through the whole pipeline from the upstream.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use novagate_disk::{DataDir, DiskSnapshots};
-use novagate_kernel::TenantId;
-use novagate_ports_edge::SnapshotStore as _;
 
 use crate::config::{PIPELINE_PATH, ROUTES, config_set, token, whole_pipeline};
-use crate::gateway::{Gateway, Origin};
 use crate::http::{self, Request};
 use crate::peers::{self, ANSWER};
 use crate::report::{Goal, Report, table};
 use crate::stats::Summary;
-use crate::workspace::{Scope, WorkDir, free_addresses};
-use crate::{machine, wait};
+use crate::workspace::{Scope, WorkDir};
+use crate::{machine, snapshot, wait};
 
 const GOAL_MS: f64 = 50.0;
-const TENANT: TenantId = TenantId::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0001);
 const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_micros(200);
 
@@ -33,10 +26,11 @@ pub fn cold_start(scope: &Scope) -> Result<Report> {
     let work = WorkDir::new("cold-start")?;
     let upstream = peers::upstream(&work)?.context("nginx is not installed: apt-get install nginx-light")?;
     let token = token()?;
+    let config = config_set(&whole_pipeline(upstream.address))?;
     let mut samples = Vec::new();
     for start in 0..scope.rounds.max(5) {
         let name = format!("gateway-{start}");
-        save_snapshot(&work, &name, upstream.address)?;
+        snapshot::save(&work, &name, &config)?;
         samples.push(start_once(scope, &work, &name, &token)?.as_secs_f64() * 1e3);
     }
     let summary = Summary::of(&samples).context("no rounds")?;
@@ -57,19 +51,9 @@ pub fn cold_start(scope: &Scope) -> Result<Report> {
     Ok(Report { key: "cold-start", title: "Cold start", text, goals })
 }
 
-/// What an earlier run of the gateway would have left.
-fn save_snapshot(work: &WorkDir, name: &str, upstream: SocketAddr) -> Result<()> {
-    let config = config_set(&whole_pipeline(upstream))?;
-    let snapshots = DiskSnapshots::new(Arc::new(DataDir::open(&work.dir(name)?)?));
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    Ok(runtime.block_on(snapshots.save(TENANT, &config))?)
-}
-
 fn start_once(scope: &Scope, work: &WorkDir, name: &str, token: &str) -> Result<Duration> {
-    let [nobody] = free_addresses()?;
-    let api_key = format!("gw_{TENANT}_{:032x}", 7);
     let begin = Instant::now();
-    let mut gateway = Gateway::start(scope, work, name, &Origin::ControlPlane { address: nobody, api_key: &api_key })?;
+    let mut gateway = snapshot::start(scope, work, name)?;
     let request = Request::get(PIPELINE_PATH, Some(token));
     let (answer, after) = wait::until("the first 200", GIVE_UP_AFTER, BETWEEN_ATTEMPTS, || {
         let answer = http::ask(gateway.traffic, request).ok().filter(|answer| answer.status == 200);

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, anyhow};
 use jsonwebtoken::{EncodingKey, Header};
+use novagate_access::ConsumerKey;
 use novagate_documents::{config::parse_config, stored::JsonObjectCodec};
-use novagate_kernel::{Epoch, Revision};
+use novagate_kernel::{ConsumerKeyId, Epoch, Revision};
+use novagate_policies::{ConfigObject, ConsumerKeyGrant};
 use novagate_ports_base::ObjectCodec as _;
 use novagate_sync::{ConfigSet, WireObject};
 use serde_json::{Value, json};
@@ -18,6 +20,14 @@ pub(crate) const JWT_SECRET: &str = "the-secret-of-the-benchmarks-guards-nothing
 
 /// Number of routes of [`whole_pipeline`].
 pub(crate) const ROUTES: u32 = 1_000;
+
+/// Number of routes of [`large`].
+pub(crate) const LARGE_ROUTES: u32 = 10_000;
+const LARGE_CONSUMERS: u32 = 1_000;
+const KEYS_OF_A_CONSUMER: u32 = 100;
+
+/// A request that [`large`] serves without a key.
+pub(crate) const LARGE_PATH: &str = "/r-5000/items/42";
 
 /// A request that [`whole_pipeline`] serves with a token.
 pub(crate) const PIPELINE_PATH: &str = "/team-500/items/42";
@@ -60,13 +70,44 @@ pub(crate) fn token() -> Result<String> {
     Ok(jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(JWT_SECRET.as_bytes()))?)
 }
 
+/// 10,000 open routes, and 1,000 consumers with 100 keys each.
+pub(crate) fn large(upstream: SocketAddr) -> Result<ConfigSet> {
+    let route = |number: u32| json!({"name": format!("r-{number}"), "service": "origin", "match": {"path": format!("/r-{number}/items/{{id}}")}});
+    let config = json!({
+        "services": [service(upstream)],
+        "routes": (0..LARGE_ROUTES).map(route).collect::<Vec<_>>(),
+        "consumers": (0..LARGE_CONSUMERS).map(|number| json!({"name": format!("c-{number}")})).collect::<Vec<_>>(),
+    });
+    let mut objects = numbered(&config)?;
+    let consumers = objects.iter().filter_map(|object| match object {
+        ConfigObject::Consumer(consumer) => Some(consumer.id),
+        _ => None,
+    });
+    let keys: Vec<ConfigObject> = consumers
+        .flat_map(|consumer| (0..KEYS_OF_A_CONSUMER).map(move |_| consumer))
+        .zip(1_u128..)
+        .map(|(consumer, number)| {
+            let digest = ConsumerKey::generate(number.to_le_bytes()).digest();
+            ConfigObject::ConsumerKey(ConsumerKeyGrant { id: ConsumerKeyId::from_u128(number), consumer, digest })
+        })
+        .collect();
+    objects.extend(keys);
+    wire(&objects)
+}
+
 /// A configuration as a gateway receives and keeps it.
 pub(crate) fn config_set(config: &Value) -> Result<ConfigSet> {
+    wire(&numbered(config)?)
+}
+
+/// Its objects with ids.
+fn numbered(config: &Value) -> Result<Vec<ConfigObject>> {
     let objects = parse_config(config).map_err(|faults| anyhow!("the configuration is refused: {faults:?}"))?;
-    let wire = (1_u128..).zip(objects).map(|(number, object)| {
-        let object = object.with_id(Uuid::from_u128(number));
-        WireObject::new(object.reference(), JsonObjectCodec.encode(&object))
-    });
+    Ok((1_u128..).zip(objects).map(|(number, object)| object.with_id(Uuid::from_u128(number))).collect())
+}
+
+fn wire(objects: &[ConfigObject]) -> Result<ConfigSet> {
+    let wire = objects.iter().map(|object| WireObject::new(object.reference(), JsonObjectCodec.encode(object)));
     Ok(ConfigSet::new(Revision { epoch: Epoch::try_from_u64(1)?, seq: 2 }, wire))
 }
 

@@ -12,15 +12,19 @@ mod gateway;
 mod http;
 mod ingest;
 mod instructions;
+mod latency;
 mod limits;
 mod lookup;
 mod machine;
+mod memory;
 mod page;
 mod peers;
 mod process;
 mod propagation;
 mod report;
+mod session;
 mod size;
+mod snapshot;
 mod stats;
 mod tenants;
 mod wait;
@@ -34,6 +38,6 @@ pub use self::{
 };
 
 pub use self::{
-    cold_start::cold_start, edge::edge, ingest::ingest, instructions::instructions, limits::limits, lookup::lookup,
-    propagation::propagation, size::size, tenants::tenants,
+    cold_start::cold_start, edge::edge, ingest::ingest, instructions::instructions, latency::latency, limits::limits,
+    lookup::lookup, memory::memory, propagation::propagation, size::size, tenants::tenants,
 };

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use novagate_bench::{
-    Report, Scope, cold_start, edge, ingest, instructions, limits, lookup, propagation, repository_root, size, tenants,
-    write_section,
+    Report, Scope, cold_start, edge, ingest, instructions, latency, limits, lookup, memory, propagation,
+    repository_root, size, tenants, write_section,
 };
 
 /// Measures NovaGate's programs side by side with others. Example: cargo xtask bench edge --rounds 7
@@ -43,6 +43,10 @@ struct Arguments {
 enum Bench {
     /// CPU, latency and rate of the gateway beside nginx and `HAProxy`.
     Edge,
+    /// Latency at half of the rate that nginx can serve, beside that of nginx.
+    Latency,
+    /// Memory of the gateway: idle, with a large configuration, after many edits.
+    Memory,
     /// What limits that a fleet counts together cost beside local ones.
     Limits,
     /// Instructions of the gateway for one request, by callgrind.
@@ -102,6 +106,8 @@ fn run(arguments: &Arguments) -> Result<bool> {
 fn measure(bench: Bench, scope: &Scope) -> Result<Report> {
     match bench {
         Bench::Edge => edge(scope).context("edge"),
+        Bench::Latency => latency(scope).context("latency"),
+        Bench::Memory => memory(scope).context("memory"),
         Bench::Limits => limits(scope).context("limits"),
         Bench::Instructions => instructions(scope).context("instructions"),
         Bench::Lookup => lookup(scope).context("lookup"),

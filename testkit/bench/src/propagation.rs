@@ -3,19 +3,17 @@
 //! Always: the clock starts before the edit is sent; every gateway is asked for the new path all the time; the edit and the
 //! gateways are the real programs. The asking itself takes CPU time from them, so the numbers are upper bounds.
 
-mod session;
-
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use self::session::Session;
 use crate::gateway::{Control, Gateway, Origin};
 use crate::http::{Connection, Request};
 use crate::peers;
 use crate::report::{Goal, Report, table};
+use crate::session::Session;
 use crate::stats::{Summary, percentile};
 use crate::workspace::{Scope, WorkDir};
 use crate::{machine, wait};

@@ -53,7 +53,7 @@ enum Task {
     },
     /// Measures. Example: cargo xtask bench edge
     Bench {
-        /// Passed on to the bench: `edge`, `limits`, `lookup`, `cold-start`, `propagation`, `size`, `tenants`, `ingest`,
+        /// Passed on to the bench: `edge`, `latency`, `memory`, `limits`, `lookup`, `cold-start`, `propagation`, `size`, `tenants`, `ingest`,
         /// `instructions`, or `--help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,

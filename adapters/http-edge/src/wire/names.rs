@@ -78,10 +78,8 @@ const NAMES_OF_16: [Known; 5] = [
     known(b"content-encoding", FieldName::EndToEnd),
     known(b"proxy-connection", FieldName::HopByHop),
 ];
-const NAMES_OF_17: [Known; 2] = [
-    known(b"transfer-encoding", FieldName::TransferEncoding),
-    known(b"x-forwarded-proto", FieldName::ForwardedProto),
-];
+const NAMES_OF_17: [Known; 2] =
+    [known(b"transfer-encoding", FieldName::TransferEncoding), known(b"x-forwarded-proto", FieldName::ForwardedProto)];
 const NAMES_OF_18: [Known; 1] = [known(b"proxy-authenticate", FieldName::HopByHop)];
 const NAMES_OF_19: [Known; 1] = [known(b"proxy-authorization", FieldName::HopByHop)];
 
@@ -184,13 +182,26 @@ mod tests {
     #[test]
     fn a_name_is_known_when_all_its_bytes_are() {
         let all = [
-            &NAMES_OF_4[..], &NAMES_OF_6, &NAMES_OF_7, &NAMES_OF_9, &NAMES_OF_10, &NAMES_OF_12, &NAMES_OF_13,
-            &NAMES_OF_14, &NAMES_OF_15, &NAMES_OF_16, &NAMES_OF_17, &NAMES_OF_18, &NAMES_OF_19,
+            &NAMES_OF_4[..],
+            &NAMES_OF_6,
+            &NAMES_OF_7,
+            &NAMES_OF_9,
+            &NAMES_OF_10,
+            &NAMES_OF_12,
+            &NAMES_OF_13,
+            &NAMES_OF_14,
+            &NAMES_OF_15,
+            &NAMES_OF_16,
+            &NAMES_OF_17,
+            &NAMES_OF_18,
+            &NAMES_OF_19,
         ];
         assert_eq!(all.iter().map(|names| names.len()).sum::<usize>(), 28);
         let name = b"proxy-authorization";
         for at in 0..name.len() {
-            for byte in (b'!'..=b'~').filter(|byte| !byte.eq_ignore_ascii_case(&name[at]) && byte.is_ascii_alphanumeric()) {
+            for byte in
+                (b'!'..=b'~').filter(|byte| !byte.eq_ignore_ascii_case(&name[at]) && byte.is_ascii_alphanumeric())
+            {
                 let mut other = *name;
                 other[at] = byte;
                 assert_eq!(FieldName::of(&other), FieldName::Plain, "{byte} at {at}");

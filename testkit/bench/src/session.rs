@@ -9,16 +9,16 @@ use crate::http::{Answer, Connection, Request};
 
 /// A registered account.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(crate) struct Session {
     connection: Connection,
     tenant: String,
     token: String,
     /// The key its gateways use.
-    pub(super) api_key: String,
+    pub(crate) api_key: String,
 }
 
 impl Session {
-    pub(super) fn register(control: SocketAddr) -> Result<Self> {
+    pub(crate) fn register(control: SocketAddr) -> Result<Self> {
         let mut connection = Connection::open(control)?;
         let account = json!({"name": "Bench", "email": "bench@example.org", "password": "a long password 4 benches"});
         let body = account.to_string();
@@ -35,7 +35,7 @@ impl Session {
     }
 
     /// A service and a route with this path; the route's id.
-    pub(super) fn create_config(&mut self, upstream: SocketAddr, path: &str) -> Result<String> {
+    pub(crate) fn create_config(&mut self, upstream: SocketAddr, path: &str) -> Result<String> {
         let service = json!({"name": "origin", "targets": [{"url": format!("http://{upstream}")}]});
         self.send("POST", "services", &service, 201)?;
         let route = json!({"name": "moving", "match": {"path": path}, "service": "origin"});
@@ -44,7 +44,7 @@ impl Session {
     }
 
     /// The measured edit.
-    pub(super) fn move_route(&mut self, route: &str, path: &str) -> Result<()> {
+    pub(crate) fn move_route(&mut self, route: &str, path: &str) -> Result<()> {
         self.send("PATCH", &format!("routes/{route}"), &json!({"match": {"path": path}}), 200).map(drop)
     }
 
