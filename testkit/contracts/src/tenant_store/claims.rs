@@ -20,8 +20,8 @@ fn claiming<F: StoreFixture>(world: &World<F>, claim: PostClaim, at: Timestamp) 
     (scope, NewTenant { claim: Some(claim), ..fresh })
 }
 
-const fn found(scope: &TenantScope, claim: PostClaim) -> Option<ClaimedTenant> {
-    Some(ClaimedTenant { tenant: scope.tenant(), request: claim.request })
+const fn made(scope: &TenantScope, claim: PostClaim) -> ClaimedTenant {
+    ClaimedTenant { tenant: scope.tenant(), request: claim.request }
 }
 
 pub async fn a_claim_finds_its_tenant_for_a_day<F: StoreFixture>() {
@@ -32,13 +32,13 @@ pub async fn a_claim_finds_its_tenant_for_a_day<F: StoreFixture>() {
     assert_eq!(store.provision(&scope, &fresh).await.unwrap(), Inserted::New);
     world.tenant().await;
     let end = START.plus(CLAIM_LIFETIME);
-    assert_eq!(store.claimed(CLAIM.key, START).await.unwrap(), found(&scope, CLAIM));
-    assert_eq!(store.claimed(CLAIM.key, end.minus(Duration::from_secs(1))).await.unwrap(), found(&scope, CLAIM));
+    assert_eq!(store.claimed(CLAIM.key, START).await.unwrap(), Some(made(&scope, CLAIM)));
+    assert_eq!(store.claimed(CLAIM.key, end.minus(Duration::from_secs(1))).await.unwrap(), Some(made(&scope, CLAIM)));
     assert_eq!(store.claimed(CLAIM.key, end).await.unwrap(), None);
     assert_eq!(store.claimed(OTHER.key, START).await.unwrap(), None);
     let (next, fresh) = claiming(&world, CLAIM, end);
     assert_eq!(store.provision(&next, &fresh).await.unwrap(), Inserted::New, "the key is free again");
-    assert_eq!(store.claimed(CLAIM.key, end).await.unwrap(), found(&next, CLAIM));
+    assert_eq!(store.claimed(CLAIM.key, end).await.unwrap(), Some(made(&next, CLAIM)));
 }
 
 pub async fn a_claim_makes_one_tenant<F: StoreFixture>() {
@@ -51,7 +51,7 @@ pub async fn a_claim_makes_one_tenant<F: StoreFixture>() {
     assert_eq!(store.account(&second).await.unwrap(), None);
     let (third, fresh) = claiming(&world, OTHER, START);
     assert_eq!(store.provision(&third, &fresh).await.unwrap(), Inserted::New);
-    assert_eq!(store.claimed(CLAIM.key, START).await.unwrap(), found(&first, CLAIM));
+    assert_eq!(store.claimed(CLAIM.key, START).await.unwrap(), Some(made(&first, CLAIM)));
 }
 
 pub async fn of_racing_provisions_with_one_claim_exactly_one_wins<F: StoreFixture>() {
@@ -61,7 +61,7 @@ pub async fn of_racing_provisions_with_one_claim_exactly_one_wins<F: StoreFixtur
     let outcomes: Vec<Inserted> = outcomes.into_iter().map(Result::unwrap).collect();
     let winners: Vec<_> = racers.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Inserted::New).collect();
     let [((winner, _), _)] = winners.as_slice() else { panic!("{outcomes:?}") };
-    assert_eq!(world.store().claimed(CLAIM.key, START).await.unwrap(), found(winner, CLAIM));
+    assert_eq!(world.store().claimed(CLAIM.key, START).await.unwrap(), Some(made(winner, CLAIM)));
 }
 
 pub async fn a_claim_ends_with_its_tenant<F: StoreFixture>() {
@@ -77,5 +77,5 @@ pub async fn a_claim_survives_a_restart<F: StoreFixture>() {
     let (scope, fresh) = claiming(&world, CLAIM, START);
     world.store().provision(&scope, &fresh).await.unwrap();
     let Some(world) = world.reopened().await else { return };
-    assert_eq!(world.store().claimed(CLAIM.key, START).await.unwrap(), found(&scope, CLAIM));
+    assert_eq!(world.store().claimed(CLAIM.key, START).await.unwrap(), Some(made(&scope, CLAIM)));
 }
