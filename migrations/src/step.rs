@@ -3,7 +3,7 @@
 //! Always: the statements are the only source of the tables. A migrator executes them, and on PostgreSQL the function that
 //! makes a new tenant's schema is written from them. Not here: which steps there are.
 
-use sea_orm_migration::prelude::{IndexCreateStatement, TableCreateStatement, TableRef};
+use sea_orm_migration::prelude::{IndexCreateStatement, TableAlterStatement, TableCreateStatement, TableRef};
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{DbErr, MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
 
@@ -67,6 +67,11 @@ impl Statements {
         if let Some(TableRef::Table(name, _)) = table.get_table_name() {
             self.tables.push(name.1.to_string());
         }
+    }
+
+    /// Changes a table.
+    pub(crate) fn change(&mut self, table: &TableAlterStatement) {
+        self.rendered.push(self.backend.build(table).sql);
     }
 
     /// Makes an index.

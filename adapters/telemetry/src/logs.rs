@@ -1,6 +1,7 @@
 //! Diagnostics: one line per event on standard error.
 
 use std::io;
+use std::panic::{self, PanicHookInfo};
 
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
@@ -40,7 +41,7 @@ impl<'a> MakeWriter<'a> for Stderr {
     }
 }
 
-/// Installs the process-wide subscriber. A second call changes nothing.
+/// Installs the process-wide subscriber, and what says that a thread panicked. A second call changes nothing.
 ///
 /// Libraries speak from `warn` on: at `trace`, HTTP and TLS libraries log headers and bytes, which could be anybody's.
 pub fn install(level: LogLevel, format: LogFormat) {
@@ -58,7 +59,21 @@ pub fn install(level: LogLevel, format: LogFormat) {
         LogFormat::Json => base.json().flatten_event(true).try_init(),
         LogFormat::Text => base.with_target(false).try_init(),
     };
-    drop(installed);
+    if installed.is_ok() {
+        panic::set_hook(Box::new(tell_panic));
+    }
+}
+
+/// Where it happened, and never the text: that may hold anything which a request has brought.
+fn tell_panic(info: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(
+        code = "INTERNAL",
+        thread = thread.name().unwrap_or("unnamed"),
+        location = place,
+        "a thread panicked: this is a defect of the program"
+    );
 }
 
 /// `EnvFilter` compares whole path segments: each of our crates is named.

@@ -18,8 +18,9 @@ pub const PLATFORM_ISSUER: &str = "novagate";
 /// The longest a platform token lives.
 pub const PLATFORM_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
-/// How far ahead of this machine's clock another control node's may be.
-const CLOCK_SKEW: Duration = Duration::from_secs(5);
+/// How far ahead of this machine's clock another control node's may be, and how far this one may be set back without ending
+/// the tokens that it has just issued.
+const CLOCK_SKEW: Duration = Duration::from_mins(1);
 
 /// Why a secret is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

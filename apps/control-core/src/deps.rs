@@ -65,7 +65,7 @@ pub struct ControlDeps {
     pub pause: Arc<dyn Pause>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// Keyed hashes for attempt counters.
+    /// Keyed hashes for attempt counters and repeated POSTs.
     pub fingerprints: Fingerprinter,
     /// Who may register.
     pub registration: RegistrationMode,

@@ -13,7 +13,10 @@ use novagate_ports_control::{
 };
 use novagate_records::{Actor, AuditAction, AuditRecord};
 
-use crate::{Control, accounts::busy};
+use crate::{
+    Control,
+    accounts::{Asked, busy},
+};
 
 /// Tenants per step of a walk over all of them.
 const STEP: u16 = 100;
@@ -92,7 +95,8 @@ impl Control {
     ) -> Result<CreatedTenant, Refusal> {
         crate::accounts::check_name(&name)?;
         let hash = self.deps.hasher.hash(password).await.map_err(busy)?;
-        self.create_tenant(self.new_tenant_id(), name, email.key(), hash, Actor::Operator).await
+        let asked = Asked { name, email: email.key(), password: hash, actor: Actor::Operator, claim: None };
+        self.create_tenant(self.new_tenant_id(), asked).await
     }
 
     /// Suspends or reactivates a tenant; its sessions end. Gateways go on serving. `false`: there is no such tenant.

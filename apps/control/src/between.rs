@@ -19,18 +19,20 @@ pub(crate) struct Between {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) presence: Arc<dyn Presence>,
     pub(crate) throttle: Arc<dyn Throttle>,
-    /// Names of what is counted: the same on all that count together.
+    /// Names of what is counted and of POSTs that may be repeated: the same on all control nodes, and after a restart.
     pub(crate) fingerprints: Fingerprinter,
 }
 
 /// Redis where it is set; else PostgreSQL where it is the database; in this process where the database is files, which one
 /// process alone may open.
 pub(crate) fn between(settings: &ControlSettings, world: &World, tasks: &Tasks) -> Result<Between, StartError> {
+    // Keys come from the secret that all control nodes have.
+    let key = FleetKey::new(settings.tokens.secret.expose());
     if let Some(redis) = &settings.redis {
-        return over_redis(redis, &settings.tokens.secret, world, tasks);
+        return over_redis(redis, &key, world, tasks);
     }
     let throttle = Arc::new(MemoryThrottle::default());
-    let fingerprints = Fingerprinter::new(world.entropy.bytes());
+    let fingerprints = fingerprints(&key);
     Ok(match &settings.database {
         Database::Sqlite { .. } => Between {
             bus: Arc::new(MemoryBus::default()),
@@ -45,17 +47,19 @@ pub(crate) fn between(settings: &ControlSettings, world: &World, tasks: &Tasks) 
     })
 }
 
-/// Keys come from the secret that all control nodes have.
-fn over_redis(settings: &RedisSettings, secret: &Secret, world: &World, tasks: &Tasks) -> Result<Between, StartError> {
+fn fingerprints(key: &FleetKey) -> Fingerprinter {
+    Fingerprinter::new(key.derive("fingerprints"))
+}
+
+fn over_redis(settings: &RedisSettings, key: &FleetKey, world: &World, tasks: &Tasks) -> Result<Between, StartError> {
     let redis = Redis::new(&target(settings)?, Arc::clone(&world.entropy))
         .map_err(|error| StartError::Setting(format!("REDIS_URL, REDIS_CA_FILE: {error}")))?;
-    let key = FleetKey::new(secret.expose());
-    let (shared, spare) = (Arc::new(redis.throttle(&key)), Arc::new(MemoryThrottle::default()));
+    let (shared, spare) = (Arc::new(redis.throttle(key)), Arc::new(MemoryThrottle::default()));
     Ok(Between {
         bus: Arc::new(redis.bus(tasks.clone())),
         presence: Arc::new(redis.presence(Arc::clone(&world.clock))),
         throttle: Arc::new(ThrottleWithSpare { shared, spare }),
-        fingerprints: Fingerprinter::new(key.derive("fingerprints")),
+        fingerprints: fingerprints(key),
     })
 }
 

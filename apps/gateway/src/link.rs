@@ -51,7 +51,7 @@ pub(crate) fn start(
     // A URL in plain text to another machine passes the settings only with ALLOW_INSECURE_CONTROL_PLANE.
     let exposed = !endpoint.secure && !is_loopback(&endpoint.host);
     if exposed {
-        tasks.spawn("plain-text-warning", warn_each_minute(tasks.soft()));
+        tasks.spawn("plain-text-warning", each_minute(tasks.soft(), warn_of_plain_text));
     }
     let plain = if exposed { PlainText::Allowed } else { PlainText::Loopback };
     let dialer = WebSocketDialer::new(endpoint, tls, start.resolver, plain, Arc::clone(&key))
@@ -76,14 +76,17 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// Nobody should forget that the key and the configuration travel in plain text.
-async fn warn_each_minute(stop: CancellationToken) {
+fn warn_of_plain_text() {
+    tracing::warn!("the link to the control plane is not encrypted (ALLOW_INSECURE_CONTROL_PLANE)");
+}
+
+/// At once, and then each minute.
+async fn each_minute(stop: CancellationToken, work: impl Fn()) {
     let mut minutes = tokio::time::interval(Duration::from_mins(1));
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = minutes.tick() => {
-                tracing::warn!("the link to the control plane is not encrypted (ALLOW_INSECURE_CONTROL_PLANE)");
-            }
+            _ = minutes.tick() => work(),
         }
     }
 }
@@ -98,4 +101,29 @@ fn key_source(key: &GatewayKey, file: Option<impl AsRef<Path> + Send + Sync + 's
         };
         GatewayKey::parse(text.trim_end_matches(['\n', '\r'])).map_err(BoxError::from)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_done_each_minute_begins_at_once_and_ends_with_the_program() {
+        let (stop, count) = (CancellationToken::new(), AtomicU32::new(0));
+        let work = each_minute(stop.clone(), || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let story = async {
+            for (seconds, times) in [(1, 1), (58, 1), (2, 2), (60, 3), (600, 13)] {
+                tokio::time::advance(Duration::from_secs(seconds)).await;
+                tokio::task::yield_now().await;
+                assert!(count.load(Ordering::Relaxed) <= times);
+            }
+            stop.cancel();
+        };
+        tokio::join!(work, story);
+        assert_eq!(count.load(Ordering::Relaxed), 13);
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use hmac::{Hmac, Mac as _};
-use novagate_kernel::encode_hex;
+use novagate_kernel::{Digest, encode_hex};
 use sha2::Sha256;
 
 use crate::fleet::keyed;
@@ -20,11 +20,16 @@ impl Fingerprinter {
 
     /// The first 128 bits, in hexadecimal, of the hash of `scope NUL subject`.
     pub fn of(&self, scope: &str, subject: &[u8]) -> String {
+        encode_hex(self.digest_of(scope, subject).as_bytes().get(..16).unwrap_or_default())
+    }
+
+    /// The whole hash of `scope NUL subject`.
+    pub fn digest_of(&self, scope: &str, subject: &[u8]) -> Digest {
         let mut mac = self.0.clone();
         mac.update(scope.as_bytes());
         mac.update(&[0]);
         mac.update(subject);
-        encode_hex(mac.finalize().into_bytes().get(..16).unwrap_or_default())
+        Digest::from_bytes(mac.finalize().into_bytes().into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The platform's own tables: exactly `tenants`, `api_keys`, `plans` and `pending_config_updates`, beside the ledger.
 
 mod m0001_accounts;
+mod m0002_claims;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait::async_trait};
 
@@ -11,7 +12,7 @@ pub struct PlatformMigrator;
 
 impl PlatformMigrator {
     /// The steps, in order.
-    pub const STEPS: [Step; 1] = [m0001_accounts::STEP];
+    pub const STEPS: [Step; 2] = [m0001_accounts::STEP, m0002_claims::STEP];
 }
 
 #[async_trait]

@@ -25,6 +25,7 @@ pub mod bus;
 pub mod config_store;
 pub mod gateway_key_store;
 pub mod idempotency_store;
+pub mod mailer;
 pub mod node_store;
 pub mod object_codec;
 pub mod presence;
@@ -41,6 +42,7 @@ mod stores;
 
 pub use self::{
     bus::BusFixture,
+    mailer::MailerFixture,
     object_codec::CodecFixture,
     presence::PresenceFixture,
     runner::{leave_out, run},

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -27,22 +28,43 @@ impl Dev {
 
     /// Starts it and reads what it says of itself.
     pub fn start(&mut self) -> Value {
-        let arguments = self.arguments();
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut process = Process::start("novagate", &arguments, &BTreeMap::new());
-        let line = wait_for("novagate dev says that it is ready", PATIENCE, || {
-            assert!(process.is_running(), "novagate dev has ended:\n{}", process.stderr());
-            process.stdout().split_once('\n').map(|(line, _)| line.to_owned())
-        });
-        self.running = Some(process);
+        let line =
+            self.launch(&["dev", "--print", "json"], |said| said.split_once('\n').map(|(line, _)| line.to_owned()));
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("no JSON ({error}): {line}"))
+    }
+
+    /// Starts it as a person does, with these arguments beside its addresses and folder, and reads what it says.
+    pub fn start_for_people(&mut self, arguments: &[&str]) -> String {
+        const LAST: &str = "Ctrl-C stops.\n";
+        self.launch(arguments, |said| said.find(LAST).map(|at| said[..at + LAST.len()].to_owned()))
     }
 
     /// Starts it where starting is to fail.
     pub fn start_in_vain(&self) -> Exit {
-        let arguments = self.arguments();
+        self.start_in_vain_on(&self.data_dir())
+    }
+
+    /// The same with another data directory.
+    pub fn start_in_vain_on(&self, data_dir: &Path) -> Exit {
+        let arguments = self.arguments(&["dev", "--print", "json"], data_dir);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         Process::run("novagate", &arguments, &BTreeMap::new())
+    }
+
+    fn launch(&mut self, arguments: &[&str], said: impl Fn(&str) -> Option<String>) -> String {
+        let arguments = self.arguments(arguments, &self.data_dir());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut process = Process::start("novagate", &arguments, &BTreeMap::new());
+        let said = wait_for("novagate dev says that it is ready", PATIENCE, || {
+            assert!(process.is_running(), "novagate dev has ended:\n{}", process.stderr());
+            said(&process.stdout())
+        });
+        self.running = Some(process);
+        said
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Ctrl-C.
@@ -57,10 +79,10 @@ impl Dev {
         host.parse().unwrap_or_else(|error| panic!("{field} is {url}: {error}"))
     }
 
-    fn arguments(&self) -> Vec<String> {
+    fn arguments(&self, first: &[&str], data_dir: &Path) -> Vec<String> {
         let flags = ["--control-addr", "--gateway-addr", "--gateway-admin-addr", "--upstream-addr"];
-        let mut arguments: Vec<String> = ["dev", "--print", "json", "--data-dir"].map(String::from).to_vec();
-        arguments.push(self.folder.path().join("data").display().to_string());
+        let mut arguments: Vec<String> = first.iter().map(|&argument| argument.to_owned()).collect();
+        arguments.extend(["--data-dir".to_owned(), data_dir.display().to_string()]);
         for (flag, port) in flags.into_iter().zip(self.ports) {
             arguments.extend([flag.to_owned(), format!("127.0.0.1:{port}")]);
         }

@@ -66,8 +66,10 @@ impl Gateway {
         let fds = ["LISTEN_FDS", "LISTEN_FDS_FIRST_FD"].into_iter().zip(["1", "0"]);
         let fds = fds.filter(|_| passed.is_some()).map(|(name, value)| (name, value.to_owned()));
         let settings = settings.into_iter().chain(fds).chain(options.environment.iter().cloned());
-        let environment: BTreeMap<String, String> =
-            settings.map(|(name, value)| (name.to_owned(), value)).filter(|(_, value)| !value.is_empty()).collect();
+        let mut environment: BTreeMap<String, String> =
+            settings.map(|(name, value)| (name.to_owned(), value)).collect();
+        // An empty one takes a usual one away.
+        environment.retain(|_, value| !value.is_empty());
         let stdin = match options.socket {
             // As standard input: the only place where a test can put it without a word to the system.
             Some(socket) => Stdio::from(OwnedFd::from(socket.try_clone().expect("a socket can be shared"))),
@@ -103,6 +105,12 @@ impl Gateway {
     pub fn admin(&self, path: &str) -> Value {
         let response = request(self.admin, &Request::get(path));
         response.unwrap_or_else(|error| panic!("{path} is not answered: {error}")).json()
+    }
+
+    /// `/ready` of the operators' address.
+    pub fn ready(&self) -> Response {
+        let response = request(self.admin, &Request::get("/ready"));
+        response.unwrap_or_else(|error| panic!("/ready is not answered: {error}"))
     }
 
     /// The text of `/metrics`.

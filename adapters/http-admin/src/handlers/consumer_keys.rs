@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 use crate::{
     AdminState,
     web::{
-        Fields, FullPath, KeyPath, PathId, Problem, ProblemBody, Query, RawBody, Reply, Scoped, json_value, once,
-        page_of,
+        Fields, FullPath, KeyPath, Matches, PathId, Problem, ProblemBody, Query, RawBody, Reply, Scoped, if_match,
+        json_value, once, page_of,
     },
 };
 
@@ -108,16 +108,25 @@ pub(crate) async fn create(
 
 /// Revoke a consumer's key. Gateways stop accepting it within a second.
 #[utoipa::path(delete, path = "/tenants/{t}/consumers/{id}/keys/{keyId}", tag = "consumer keys",
-    params(("t" = String, Path, description = "tenant id"), ("id" = String, Path), ("keyId" = String, Path)),
-    responses((status = 204), (status = 404, body = ProblemBody)))]
+    params(("t" = String, Path, description = "tenant id"), ("id" = String, Path), ("keyId" = String, Path), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), (status = 404, body = ProblemBody), (status = 412, body = ProblemBody)))]
 pub(crate) async fn revoke(
     Scoped(scope): Scoped,
     State(state): State<AdminState>,
     path: KeyPath,
+    headers: HeaderMap,
 ) -> Result<Reply, Problem> {
     let reference = key_ref(&path);
-    own_key(&state.config.get(&scope, reference).await?, &path)?;
-    Ok(Reply::empty().at(state.config.delete(&scope, reference, Precondition::None).await?))
+    let view = state.config.get(&scope, reference).await?;
+    own_key(&view, &path)?;
+    let precondition = match if_match(&headers)? {
+        Matches::Anything => Precondition::None,
+        condition @ (Matches::Existing | Matches::OneOf(_)) => {
+            condition.admits(&json!(key_body(&view)))?;
+            Precondition::Unchanged(view.seq)
+        }
+    };
+    Ok(Reply::empty().at(state.config.delete(&scope, reference, precondition).await?))
 }
 
 const fn key_ref(path: &KeyPath) -> ObjectRef {

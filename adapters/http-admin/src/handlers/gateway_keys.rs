@@ -5,18 +5,19 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::Response,
 };
-use novagate_access::GatewayKeyRecord;
+use novagate_access::{GatewayKeyRecord, TenantScope};
 use novagate_documents::time::format_timestamp;
 use novagate_kernel::GatewayKeyId;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::{
     AdminState,
     web::{
-        Fields, FullPath, PathId, Problem, ProblemBody, Query, RawBody, Reply, Scoped, json_value, once, page_of,
-        paged_vec,
+        Fields, FullPath, PathId, Problem, ProblemBody, Query, RawBody, Reply, Scoped, if_match, json_value, once,
+        page_of, paged_vec,
     },
 };
 
@@ -73,9 +74,7 @@ pub(crate) async fn read(
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let keys = state.accounts.gateway_keys(&scope).await?;
-    let key = keys.iter().find(|key| key.id.as_uuid() == id).ok_or_else(Problem::not_found)?;
-    Ok(Reply::ok(&key_body(key)).tagged().unless_known(&headers))
+    Ok(Reply::ok(&read_key(&state, &scope, id).await?).tagged().unless_known(&headers))
 }
 
 /// Make a gateway key. Earlier keys go on working.
@@ -107,15 +106,23 @@ pub(crate) async fn create(
 
 /// Revoke a gateway key. Its sessions end within a second; gateways go on serving.
 #[utoipa::path(delete, path = "/tenants/{t}/gateway-keys/{id}", tag = "gateway keys",
-    params(("t" = String, Path, description = "tenant id"), ("id" = String, Path)),
-    responses((status = 204), (status = 404, body = ProblemBody)))]
+    params(("t" = String, Path, description = "tenant id"), ("id" = String, Path), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), (status = 404, body = ProblemBody), (status = 412, body = ProblemBody)))]
 pub(crate) async fn revoke(
     Scoped(scope): Scoped,
     State(state): State<AdminState>,
     PathId(id): PathId,
+    headers: HeaderMap,
 ) -> Result<Reply, Problem> {
+    // A key changes once at most, when it is revoked: what is seen here cannot be lost by what follows.
+    if_match(&headers)?.admits(&json!(read_key(&state, &scope, id).await?))?;
     state.accounts.revoke_gateway_key(&scope, GatewayKeyId::from_uuid(id)).await?;
     Ok(Reply::empty())
+}
+
+async fn read_key(state: &AdminState, scope: &TenantScope, id: Uuid) -> Result<GatewayKeyBody, Problem> {
+    let keys = state.accounts.gateway_keys(scope).await?;
+    keys.iter().find(|key| key.id.as_uuid() == id).map(key_body).ok_or_else(Problem::not_found)
 }
 
 fn key_body(key: &GatewayKeyRecord) -> GatewayKeyBody {

@@ -7,11 +7,12 @@ use novagate_documents::time::format_timestamp;
 use novagate_kernel::{Head, NodeId};
 use novagate_ports_control::{inbound::NodeView, outbound::NodeNack};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::{
     AdminState,
-    web::{PathId, Problem, ProblemBody, Query, Reply, Scoped, page_of, paged_vec},
+    web::{PathId, Problem, ProblemBody, Query, Reply, Scoped, if_match, page_of, paged_vec},
 };
 
 /// A gateway.
@@ -127,13 +128,17 @@ pub(crate) async fn read(
 
 /// Forget a gateway. One that still runs comes back with its next connection.
 #[utoipa::path(delete, path = "/tenants/{t}/gateways/{id}", tag = "gateways",
-    params(("t" = String, Path, description = "tenant id"), ("id" = String, Path)),
-    responses((status = 204), (status = 404, body = ProblemBody)))]
+    params(("t" = String, Path, description = "tenant id"), ("id" = String, Path), ("If-Match" = Option<String>, Header)),
+    responses((status = 204), (status = 404, body = ProblemBody), (status = 412, body = ProblemBody)))]
 pub(crate) async fn forget(
     Scoped(scope): Scoped,
     State(state): State<AdminState>,
     PathId(id): PathId,
+    headers: HeaderMap,
 ) -> Result<Reply, Problem> {
+    // Signs of life go on meanwhile: the condition is about what the caller has seen, and nothing is lost that does not come
+    // back with the node's next connection.
+    if_match(&headers)?.admits(&json!(gateway_body(&state.fleet.gateway(&scope, NodeId::from_uuid(id)).await?)))?;
     state.fleet.forget_gateway(&scope, NodeId::from_uuid(id)).await?;
     Ok(Reply::empty())
 }

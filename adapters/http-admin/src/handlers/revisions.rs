@@ -106,7 +106,8 @@ pub(crate) async fn read(
     Scoped(scope): Scoped,
     State(state): State<AdminState>,
     PathSeq(seq): PathSeq,
-) -> Result<Reply, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let view = state.config.revision(&scope, seq).await?;
     let mut detail = RevisionDetailBody {
         revision: revision_body(&view.record),
@@ -122,7 +123,7 @@ pub(crate) async fn read(
         };
         list.push(receipt_body(receipt));
     }
-    Ok(Reply::ok(&detail))
+    Ok(Reply::ok(&detail).tagged().unless_known(&headers))
 }
 
 /// Publish the content of an earlier revision again. Consumer keys revoked since stay revoked.

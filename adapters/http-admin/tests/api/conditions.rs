@@ -21,7 +21,7 @@ async fn an_unchanged_resource_is_304_with_its_etag() {
     let (ada, service) = users(&world).await;
     let keys = world.get(&ada.path("/gateway-keys")).by(&ada).send().await.expect(200);
     let key = ada.path(&format!("/gateway-keys/{}", keys["items"][0]["id"].as_str().unwrap()));
-    for path in [service, key, ada.path(""), ada.path("/config")] {
+    for path in [service, key, ada.path(""), ada.path("/config"), ada.path("/revisions/1")] {
         let first = world.get(&path).by(&ada).send().await;
         let etag = first.header("etag").unwrap().to_owned();
         assert!(etag.starts_with('"') && etag.ends_with('"'), "{etag}");
@@ -35,8 +35,59 @@ async fn an_unchanged_resource_is_304_with_its_etag() {
     }
 }
 
+/// One object of every kind that has an ETag and can be changed or removed: its path, and a body for PUT and PATCH where
+/// it has these.
+async fn every_kind(world: &World, ada: &Tenant) -> Vec<(String, Option<Value>)> {
+    let make = async |list: &str, body: &Value| {
+        let made = world.post(&ada.path(list)).by(ada).json(body).send().await.expect(201);
+        ada.path(&format!("{list}/{}", made["id"].as_str().unwrap()))
+    };
+    let route = json!({"name": "r", "match": {"path": "/"}, "service": "users"});
+    let service = make("/services", &body(1)).await;
+    let consumer = make("/consumers", &json!({"name": "app"})).await;
+    let keys = format!("{}/keys", consumer.strip_prefix(&ada.path("")).unwrap());
+    let node = world.connect(ada).await;
+    vec![
+        (make("/routes", &route).await, Some(route)),
+        (service, Some(body(2))),
+        (make(&keys, &json!({})).await, None),
+        (consumer, Some(json!({"name": "app"}))),
+        (make("/gateway-keys", &json!({})).await, None),
+        (ada.path(&format!("/gateways/{node}")), None),
+    ]
+}
+
 #[tokio::test]
 async fn if_match_guards_every_change() {
+    let world = World::open();
+    let ada = world.tenant("ada@example.org").await;
+    let kinds = every_kind(&world, &ada).await;
+    let removable = novagate_http_admin::operations().into_iter().filter(|one| one.method == "DELETE");
+    assert_eq!(kinds.len() + 1, removable.count(), "every kind, but for the tenant itself");
+    for (path, change) in kinds {
+        let tag = async || world.get(&path).by(&ada).send().await.header("etag").expect(&path).to_owned();
+        let current = tag().await;
+        assert_eq!(current, tag().await, "{path}");
+        for stale in ["\"x\"".to_owned(), format!("W/{current}"), format!("\"x\", W/{current}")] {
+            for method in ["PUT", "PATCH", "DELETE"] {
+                let Some(body) = change.clone().or_else(|| (method == "DELETE").then_some(Value::Null)) else {
+                    continue;
+                };
+                let call = world.call(method, &path).by(&ada).header("if-match", &stale).json(&body);
+                call.send().await.problem(412, "PRECONDITION_FAILED");
+            }
+        }
+        let call = world.call("DELETE", &path).by(&ada).header("if-match", "x");
+        call.send().await.problem(400, "BAD_REQUEST");
+        assert_eq!(current, tag().await, "{path}: nothing has happened");
+        world.call("DELETE", &path).by(&ada).header("if-match", &format!("\"x\", {current}")).send().await.expect(204);
+    }
+    let nothing = ada.path("/gateway-keys/00000000-0000-4000-8000-000000000000");
+    world.call("DELETE", &nothing).by(&ada).header("if-match", "*").send().await.problem(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_tag_names_one_state_of_an_object() {
     let world = World::open();
     let (ada, path) = users(&world).await;
     let etag = world.get(&path).by(&ada).send().await.header("etag").unwrap().to_owned();

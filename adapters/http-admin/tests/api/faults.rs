@@ -147,8 +147,11 @@ mod storage {
     use novagate_access::{EmailAddress, GatewayKeyRecord, LinkToken, Password, PlatformClaims, Verified};
     use novagate_kernel::GatewayKeyId;
     use novagate_ports_control::{
-        inbound::{Accounts, Client, CreatedTenant, LoginSession, NewGatewayKey, Registration},
-        outbound::{Account, TenantErasure},
+        inbound::{
+            Accounts, Client, CreatedTenant, LoginSession, NewGatewayKey, PostBegin, PostEnd, Registration,
+            RepeatablePost,
+        },
+        outbound::{Account, PostClaim, TenantErasure},
     };
 
     use super::*;
@@ -165,17 +168,34 @@ mod storage {
             away()
         }
 
+        fn claim_of(&self, _: &RepeatablePost) -> PostClaim {
+            PostClaim { key: Digest::from_bytes([0; 32]), request: Digest::from_bytes([0; 32]) }
+        }
+
+        async fn begin_post(&self, _: &RepeatablePost) -> Result<PostBegin, Refusal> {
+            away()
+        }
+
+        async fn end_post(&self, _: PostClaim, _: PostEnd) {}
+
         async fn register(
             &self,
             _: String,
             _: EmailAddress,
             _: Option<Password>,
             _: Client,
+            _: Option<PostClaim>,
         ) -> Result<Registration, Refusal> {
             away()
         }
 
-        async fn verify(&self, _: LinkToken, _: Password, _: Client) -> Result<CreatedTenant, Refusal> {
+        async fn verify(
+            &self,
+            _: LinkToken,
+            _: Password,
+            _: Client,
+            _: Option<PostClaim>,
+        ) -> Result<CreatedTenant, Refusal> {
             away()
         }
 

@@ -7,6 +7,7 @@ mod conditions;
 mod configs;
 mod envelope;
 mod faults;
+mod first_posts;
 mod pages;
 mod posts;
 mod world;

@@ -1,5 +1,6 @@
 //! A control plane behind the router, and a client of it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,14 +11,17 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
-use novagate_access::{Fingerprinter, Password, PasswordHash};
+use novagate_access::{Fingerprinter, Password, PasswordHash, TenantScope};
 use novagate_control_core::{Control, ControlDeps, MailWorker, RegistrationMode};
 use novagate_documents::stored::JsonObjectCodec;
-use novagate_fixtures::{ManualClock, SeededEntropy};
+use novagate_fixtures::{ManualClock, Mint, SeededEntropy};
 use novagate_http_admin::{AdminOptions, AdminState, router};
+use novagate_kernel::{NodeId, TenantId};
 use novagate_net::PeerAddr;
 use novagate_ports_base::PortError;
-use novagate_ports_control::outbound::{HashError, Mail, MailKind, Mailer, PasswordHasher};
+use novagate_ports_control::outbound::{
+    GatewayKeyStore as _, HashError, Mail, MailKind, Mailer, NodeSighting, NodeStore as _, PasswordHasher,
+};
 use novagate_store_memory::{MemoryBus, MemoryPresence, MemoryStore, MemoryThrottle};
 use novagate_tokens::PlatformTokenSigner;
 use serde_json::{Value, json};
@@ -133,6 +137,27 @@ impl World {
     pub(crate) async fn service(&self, tenant: &Tenant, name: &str) -> Value {
         let call = self.post(&tenant.path("/services")).by(tenant);
         call.json(&json!({"name": name, "targets": [{"url": "http://10.0.0.5:8080"}]})).send().await.expect(201)
+    }
+}
+
+impl World {
+    /// A gateway of a tenant says hello; answers its id.
+    pub(crate) async fn connect(&self, tenant: &Tenant) -> NodeId {
+        let mint = Mint::new(3);
+        let scope = TenantScope::for_maintenance(TenantId::parse(&tenant.id).unwrap());
+        let keys = self.store.keys(&scope).await.unwrap();
+        let node = mint.node();
+        let sighting = NodeSighting {
+            node,
+            boot: mint.boot(),
+            build: "novagate-gateway/0".to_owned(),
+            labels: BTreeMap::new(),
+            key: keys[0].id,
+            applied: None,
+            at: novagate_fixtures::START,
+        };
+        assert!(self.store.seen(&scope, &sighting, 1).await.unwrap());
+        node
     }
 }
 

@@ -2,11 +2,14 @@
 
 use async_trait::async_trait;
 use novagate_access::{EmailKey, KeyDigest, PasswordHash, TenantScope};
-use novagate_kernel::{TenantId, Timestamp};
+use novagate_kernel::{Digest, TenantId, Timestamp};
 use novagate_ports_base::PortError;
 use novagate_ports_control::{
     Page, PageRequest,
-    outbound::{Account, Inserted, NewTenant, PlanLimits, TenantErasure, TenantState, TenantStore},
+    outbound::{
+        Account, CLAIM_LIFETIME, ClaimedTenant, Inserted, NewTenant, PlanLimits, TenantErasure, TenantState,
+        TenantStore,
+    },
 };
 use novagate_records::AuditRecord;
 
@@ -16,6 +19,15 @@ use crate::page::{Direction, Position, page_of};
 impl State {
     fn has_tenant_of(&self, email: &EmailKey) -> bool {
         self.tenants.values().any(|tenant| tenant.account.email == *email)
+    }
+
+    /// The tenant that a POST with this key has made less than a day ago.
+    fn claimed(&self, key: Digest, now: Timestamp) -> Option<ClaimedTenant> {
+        self.tenants.values().find_map(|tenant| {
+            let claim = tenant.claim.filter(|claim| claim.key == key)?;
+            let counts = now.since(tenant.account.created_at) < CLAIM_LIFETIME;
+            counts.then_some(ClaimedTenant { tenant: tenant.account.tenant, request: claim.request })
+        })
     }
 }
 
@@ -48,6 +60,7 @@ fn provisioned(scope: &TenantScope, fresh: &NewTenant) -> Tenant {
         telemetry: Telemetry::default(),
         audit: vec![fresh.audit.clone()],
         posts: std::collections::HashMap::new(),
+        claim: fresh.claim,
     }
 }
 
@@ -62,9 +75,16 @@ impl TenantStore for MemoryStore {
         if state.tenants.contains_key(&scope.tenant()) || state.has_tenant_of(&tenant.email) {
             return Ok(Inserted::AlreadyThere);
         }
+        if tenant.claim.is_some_and(|claim| state.claimed(claim.key, tenant.at).is_some()) {
+            return Ok(Inserted::AlreadyThere);
+        }
         state.waiting.remove(&tenant.email);
         state.tenants.insert(scope.tenant(), provisioned(scope, tenant));
         Ok(Inserted::New)
+    }
+
+    async fn claimed(&self, key: Digest, now: Timestamp) -> Result<Option<ClaimedTenant>, PortError> {
+        Ok(self.state().claimed(key, now))
     }
 
     async fn register_pending(

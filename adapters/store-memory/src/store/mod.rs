@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use novagate_access::{EmailKey, GatewayKeyRecord, KeyDigest, TenantScope};
 use novagate_kernel::{Digest, NodeId, TenantId, Timestamp};
 use novagate_ports_base::{FaultKind, PortError};
-use novagate_ports_control::outbound::{Account, NodeRecord};
+use novagate_ports_control::outbound::{Account, NodeRecord, PostClaim};
 use novagate_records::AuditRecord;
 
 use self::{config::Config, posts::Post, telemetry::Telemetry};
@@ -45,6 +45,8 @@ struct Tenant {
     /// In the order they were written.
     audit: Vec<AuditRecord>,
     posts: HashMap<Digest, Post>,
+    /// The POST that made it.
+    claim: Option<PostClaim>,
 }
 
 #[derive(Debug)]

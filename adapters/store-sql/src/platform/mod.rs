@@ -2,6 +2,7 @@
 //! column, and put values in as parameters.
 
 pub(crate) mod accounts;
+pub(crate) mod claims;
 pub(crate) mod keys;
 pub(crate) mod pending;
 pub(crate) mod plans;

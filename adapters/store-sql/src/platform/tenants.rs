@@ -39,6 +39,8 @@ pub(crate) struct Model {
     pub(super) schema_version: i64,
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
+    pub(super) claim_key: Option<Vec<u8>>,
+    pub(super) claim_request: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
@@ -92,6 +94,8 @@ pub(crate) async fn insert(tx: &PlatformTx, tenant: TenantId, new: &NewTenant) -
         password_hash: Some(new.password.as_str().to_owned()),
         epoch: Some(stored_epoch(revision.epoch)),
         seq: Some(stored(revision.seq)?),
+        claim_key: new.claim.map(|claim| claim.key.as_bytes().to_vec()),
+        claim_request: new.claim.map(|claim| claim.request.as_bytes().to_vec()),
         ..blank(tenant, &new.name, new.email.as_str(), TenantState::Active, new.at)
     };
     Entity::insert(row.into_active_model()).exec_without_returning(tx).await?;
@@ -165,6 +169,8 @@ fn blank(tenant: TenantId, name: &str, email: &str, state: TenantState, at: Time
         schema_version: SCHEMA_VERSION,
         created_at: at.as_micros(),
         updated_at: at.as_micros(),
+        claim_key: None,
+        claim_request: None,
     }
 }
 

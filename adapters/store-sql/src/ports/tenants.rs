@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use novagate_access::{EmailKey, KeyDigest, PasswordHash, TenantScope};
-use novagate_kernel::{TenantId, Timestamp};
+use novagate_kernel::{Digest, TenantId, Timestamp};
 use novagate_ports_base::PortError;
 use novagate_ports_control::outbound::{
-    Account, Inserted, NewTenant, RevisionKind, RevisionRecord, TenantErasure, TenantState, TenantStore,
+    Account, ClaimedTenant, Inserted, NewTenant, RevisionKind, RevisionRecord, TenantErasure, TenantState, TenantStore,
 };
 use novagate_ports_control::{Page, PageRequest};
 use novagate_records::AuditRecord;
@@ -24,13 +24,23 @@ impl TenantStore for SqlStore {
                 return Err(StoreError::Misuse("a key of another tenant"));
             }
             let tx = self.placement().create(scope).await?;
-            if platform::tenants::is_taken(tx.platform(), scope.tenant(), new.email.as_str()).await? {
+            if is_taken(&tx, scope.tenant(), new).await? {
                 tx.end().await?;
                 return Ok(Inserted::AlreadyThere);
             }
             write_tenant(&tx, scope.tenant(), new).await?;
             tx.commit().await?;
             Ok(Inserted::New)
+        })
+        .await
+    }
+
+    async fn claimed(&self, key: Digest, now: Timestamp) -> Result<Option<ClaimedTenant>, PortError> {
+        self.call_platform("store.claimed", || async {
+            let tx = self.begin_platform(Mode::Read).await?;
+            let found = platform::claims::of_key(&tx, key, now).await?;
+            tx.end().await?;
+            Ok(found)
         })
         .await
     }
@@ -207,8 +217,19 @@ impl SqlStore {
     }
 }
 
+/// Whether somebody else has the id, the address or the claim of a tenant to be.
+async fn is_taken(tx: &BothTx, id: TenantId, new: &NewTenant) -> Result<bool, StoreError> {
+    let platform = tx.platform();
+    if platform::tenants::is_taken(platform, id, new.email.as_str()).await? {
+        return Ok(true);
+    }
+    let Some(claim) = new.claim else { return Ok(false) };
+    Ok(platform::claims::of_key(platform, claim.key, new.at).await?.is_some())
+}
+
 async fn write_tenant(tx: &BothTx, id: TenantId, new: &NewTenant) -> Result<(), StoreError> {
     platform::tenants::delete_pending(tx.platform(), id, new.email.as_str()).await?;
+    platform::claims::forget_ended(tx.platform(), new.at).await?;
     platform::tenants::insert(tx.platform(), id, new).await?;
     if platform::keys::insert(tx.platform(), id, &new.key).await? == Inserted::AlreadyThere {
         return Err(StoreError::Misuse("a new tenant's key is known already"));

@@ -2,6 +2,7 @@
 
 mod keys;
 mod mail;
+mod posts;
 mod recovery;
 mod registration;
 mod session;
@@ -12,13 +13,19 @@ use novagate_access::{EmailAddress, GatewayKeyRecord, LinkToken, Password, Platf
 use novagate_kernel::GatewayKeyId;
 use novagate_ports_control::{
     PageRequest,
-    inbound::{Accounts, Client, CreatedTenant, LoginSession, NewGatewayKey, Refusal, Registration},
-    outbound::{Account, TenantErasure, Wake},
+    inbound::{
+        Accounts, Client, CreatedTenant, LoginSession, NewGatewayKey, PostBegin, PostEnd, Refusal, Registration,
+        RepeatablePost,
+    },
+    outbound::{Account, PostClaim, TenantErasure, Wake},
 };
 use novagate_records::{Actor, AuditAction};
 
 pub use self::mail::{MailJob, MailWorker};
-pub(crate) use self::{registration::check_name, session::busy};
+pub(crate) use self::{
+    registration::{Asked, check_name},
+    session::busy,
+};
 use crate::Control;
 
 #[async_trait]
@@ -28,18 +35,37 @@ impl Accounts for Control {
         Ok(())
     }
 
+    fn claim_of(&self, post: &RepeatablePost) -> PostClaim {
+        self.claim(post)
+    }
+
+    async fn begin_post(&self, post: &RepeatablePost) -> Result<PostBegin, Refusal> {
+        self.start_post(self.claim(post)).await
+    }
+
+    async fn end_post(&self, claim: PostClaim, end: PostEnd) {
+        self.finish_post(claim, end).await;
+    }
+
     async fn register(
         &self,
         name: String,
         email: EmailAddress,
         password: Option<Password>,
         client: Client,
+        claim: Option<PostClaim>,
     ) -> Result<Registration, Refusal> {
-        self.register_tenant(name, email, password, client).await
+        self.register_tenant(name, email, password, client, claim).await
     }
 
-    async fn verify(&self, token: LinkToken, password: Password, client: Client) -> Result<CreatedTenant, Refusal> {
-        self.verify_registration(token, password, client).await
+    async fn verify(
+        &self,
+        token: LinkToken,
+        password: Password,
+        client: Client,
+        claim: Option<PostClaim>,
+    ) -> Result<CreatedTenant, Refusal> {
+        self.verify_registration(token, password, client, claim).await
     }
 
     async fn login(&self, email: EmailAddress, password: Password, client: Client) -> Result<LoginSession, Refusal> {

@@ -6,7 +6,7 @@ use novagate_access::{
 use novagate_kernel::{Epoch, ErrorCode, GatewayKeyId, Head, Revision, TenantId};
 use novagate_ports_control::{
     inbound::{Client, CreatedTenant, FieldFault, Refusal, Registration},
-    outbound::{Inserted, NewTenant},
+    outbound::{Inserted, NewTenant, PostClaim},
 };
 use novagate_records::{Actor, AuditAction};
 use novagate_sync::tenant_digest;
@@ -16,6 +16,17 @@ use crate::{Control, RegistrationMode};
 
 /// Most characters of a tenant's display name.
 const NAME_CHARS: usize = 100;
+
+/// What a new tenant is to be.
+pub(crate) struct Asked {
+    pub(crate) name: String,
+    pub(crate) email: EmailKey,
+    pub(crate) password: PasswordHash,
+    /// Who makes it.
+    pub(crate) actor: Actor,
+    /// The POST that makes it, when that may be repeated.
+    pub(crate) claim: Option<PostClaim>,
+}
 
 /// What a display name must be.
 pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
@@ -43,6 +54,7 @@ impl Control {
         email: EmailAddress,
         password: Option<Password>,
         client: Client,
+        claim: Option<PostClaim>,
     ) -> Result<Registration, Refusal> {
         check_name(&name)?;
         self.admit_address(client).await?;
@@ -55,10 +67,8 @@ impl Control {
                 let missing = || FieldFault::new("/password", "required", "is required");
                 let password = password.ok_or_else(|| Refusal::invalid(vec![missing()]))?;
                 let hash = self.deps.hasher.hash(password).await.map_err(busy)?;
-                let actor = Actor::Account;
-                self.create_tenant(self.new_tenant_id(), name, email.key(), hash, actor)
-                    .await
-                    .map(Registration::Created)
+                let asked = Asked { name, email: email.key(), password: hash, actor: Actor::Account, claim };
+                self.create_tenant(self.new_tenant_id(), asked).await.map(Registration::Created)
             }
             RegistrationMode::Verified => {
                 self.admit_account(&email.key(), client).await?;
@@ -74,23 +84,20 @@ impl Control {
         token: LinkToken,
         password: Password,
         client: Client,
+        claim: Option<PostClaim>,
     ) -> Result<CreatedTenant, Refusal> {
         self.admit_address(client).await?;
         let now = self.deps.clock.now();
         let pending = self.deps.tenants.find_pending(&token.digest(), now).await?.ok_or_else(dead_link)?;
         let hash = self.deps.hasher.hash(password).await.map_err(busy)?;
-        self.create_tenant(pending.tenant, pending.name, pending.email, hash, Actor::Account).await
+        let (name, email) = (pending.name, pending.email);
+        let asked = Asked { name, email, password: hash, actor: Actor::Account, claim };
+        self.create_tenant(pending.tenant, asked).await
     }
 
     /// Provisions a tenant: for registration, and for an operator's command line.
-    pub(crate) async fn create_tenant(
-        &self,
-        tenant: TenantId,
-        name: String,
-        email: EmailKey,
-        password: PasswordHash,
-        actor: Actor,
-    ) -> Result<CreatedTenant, Refusal> {
+    pub(crate) async fn create_tenant(&self, tenant: TenantId, asked: Asked) -> Result<CreatedTenant, Refusal> {
+        let Asked { name, email, password, actor, claim } = asked;
         let at = self.deps.clock.now();
         let gateway_key = GatewayKey::generate(tenant, self.deps.entropy.bytes());
         let revision = Revision { epoch: Epoch::from_entropy(self.deps.entropy.bytes()), seq: 1 };
@@ -108,6 +115,7 @@ impl Control {
             },
             at,
             audit: self.audit_entry(actor, AuditAction::TenantCreated),
+            claim,
         };
         match self.deps.tenants.provision(&TenantScope::for_provisioning(tenant), &fresh).await? {
             Inserted::New => {

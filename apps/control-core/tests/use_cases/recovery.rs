@@ -93,6 +93,18 @@ async fn asking_for_an_unknown_address_is_answered_alike_and_mails_nobody() {
 }
 
 #[tokio::test]
+async fn promise_c5_asking_takes_the_same_for_known_and_unknown_addresses() {
+    let world = World::open();
+    world.tenant(ADA).await;
+    for address in [ADA, "nobody@example.org"] {
+        let asked = world.work_of(async { world.control.forgot_password(email(address), client(1)).await.unwrap() });
+        assert_eq!(asked.await, (0, 0), "{address}: whatever differs happens after the answer");
+    }
+    assert!(world.pauses.all().is_empty());
+    assert_eq!(world.send_mails().await.count(), 1, "both have waited in the queue");
+}
+
+#[tokio::test]
 async fn one_client_cannot_fill_a_mailbox_with_reset_links() {
     let world = World::open();
     for _ in 0..10 {

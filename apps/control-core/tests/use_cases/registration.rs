@@ -38,7 +38,7 @@ async fn an_address_has_one_account_whatever_its_case() {
 #[tokio::test]
 async fn an_open_control_plane_needs_a_password() {
     let world = World::open();
-    let outcome = world.control.register("Acme".to_owned(), email("ada@example.org"), None, client(1)).await;
+    let outcome = world.control.register("Acme".to_owned(), email("ada@example.org"), None, client(1), None).await;
     let refusal = outcome.unwrap_err();
     assert_eq!((refusal.code, refusal.fields[0].pointer.as_str()), (ErrorCode::ValidationFailed, "/password"));
 }
@@ -59,11 +59,11 @@ async fn a_display_name_is_plain_text_of_reasonable_length() {
     let long = "ä".repeat(100);
     for (number, good) in ["A", "Ünïcode 茶 & Söhne", long.as_str()].into_iter().enumerate() {
         let address = email(&format!("good{number}@example.org"));
-        world.control.register(good.to_owned(), address, Some(password(PASSWORD)), client(1)).await.unwrap();
+        world.control.register(good.to_owned(), address, Some(password(PASSWORD)), client(1), None).await.unwrap();
     }
     let longer = "ä".repeat(101);
     for bad in ["", "   ", "a\nb", "a\u{0}b", "abc\u{202e}txt", "\u{2066}x", longer.as_str()] {
-        let outcome = world.control.register(bad.to_owned(), email("bad@example.org"), None, client(1)).await;
+        let outcome = world.control.register(bad.to_owned(), email("bad@example.org"), None, client(1), None).await;
         let refusal = outcome.unwrap_err();
         assert_eq!((refusal.code, refusal.fields[0].pointer.as_str()), (ErrorCode::ValidationFailed, "/name"));
     }
@@ -92,8 +92,9 @@ async fn a_verification_link_works_once() {
     let use_link = async {
         novagate_fixtures::wait_until("a mail", std::time::Duration::from_secs(9), || async { mails.count() == 1 })
             .await;
-        let made = control.verify(mails.token_to("ada@example.org"), password(PASSWORD), client(1)).await.unwrap();
-        let again = control.verify(mails.token_to("ada@example.org"), password(OTHER_PASSWORD), client(1)).await;
+        let made =
+            control.verify(mails.token_to("ada@example.org"), password(PASSWORD), client(1), None).await.unwrap();
+        let again = control.verify(mails.token_to("ada@example.org"), password(OTHER_PASSWORD), client(1), None).await;
         (made, again)
     };
     let (made, again) = tokio::select! { used = use_link => used, () = worker.run() => unreachable!() };
@@ -120,12 +121,12 @@ async fn a_verification_link_dies_with_its_second_registration_and_with_time() {
         world.register("ada@example.org").await.unwrap();
         arrived(2).await;
         let second = mails.token_to("ada@example.org");
-        let dead = world.control.verify(first, password(PASSWORD), client(1)).await;
+        let dead = world.control.verify(first, password(PASSWORD), client(1), None).await;
         assert_eq!(code(dead), ErrorCode::ValidationFailed);
         world.clock.advance(VERIFY_LIFETIME);
-        let late = world.control.verify(second, password(PASSWORD), client(1)).await;
+        let late = world.control.verify(second, password(PASSWORD), client(1), None).await;
         assert_eq!(code(late), ErrorCode::ValidationFailed);
-        let made_up = world.control.verify(LinkToken::generate([1; 32]), password(PASSWORD), client(1)).await;
+        let made_up = world.control.verify(LinkToken::generate([1; 32]), password(PASSWORD), client(1), None).await;
         assert_eq!(code(made_up), ErrorCode::ValidationFailed);
     };
     tokio::select! { () = scenario => {}, () = worker.run() => unreachable!() }
@@ -142,13 +143,24 @@ async fn one_client_cannot_fill_a_mailbox_with_links() {
 }
 
 #[tokio::test]
+async fn a_registration_by_mail_takes_the_same_work_for_free_and_taken_addresses() {
+    let world = World::with(RegistrationMode::Verified);
+    let made = world.control.create_tenant_as_operator("Acme".into(), email("ada@example.org"), password(PASSWORD));
+    made.await.unwrap();
+    for address in ["ada@example.org", "nobody@example.org"] {
+        let work = world.work_of(async { world.register(address).await.unwrap() });
+        assert_eq!(work.await, (0, 0), "{address}: whatever differs happens after the answer");
+    }
+}
+
+#[tokio::test]
 async fn a_full_mail_queue_is_said_aloud() {
     let world = World::with(RegistrationMode::Verified);
     let mut refused = None;
     for number in 0..300_u32 {
         let address = email(&format!("user{number}@example.org"));
         let from = client(u8::try_from(number / 50).unwrap());
-        if let Err(refusal) = world.control.register("Acme".to_owned(), address, None, from).await {
+        if let Err(refusal) = world.control.register("Acme".to_owned(), address, None, from, None).await {
             refused = Some((number, refusal.code));
             break;
         }

@@ -51,6 +51,16 @@ async fn known_and_unknown_accounts_are_refused_in_the_same_words_at_every_attem
 }
 
 #[tokio::test]
+async fn a_login_takes_the_same_work_for_known_and_unknown_accounts() {
+    let world = World::open();
+    world.tenant(ADA).await;
+    for address in [ADA, "nobody@example.org"] {
+        let work = world.work_of(wrong(&world, address, client(2))).await;
+        assert_eq!(work, (1, 1), "{address}: one look, one comparison");
+    }
+}
+
+#[tokio::test]
 async fn the_eleventh_attempt_on_an_account_from_one_address_waits_a_quarter_of_an_hour() {
     let world = World::open();
     world.tenant(ADA).await;

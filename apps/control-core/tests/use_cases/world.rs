@@ -1,6 +1,7 @@
 //! A control plane with everything behind it in memory, and the few fakes that storage does not bring.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use novagate_ports_control::{Page, PageRequest, outbound::Bus};
 use novagate_ports_control::{
     inbound::{Accounts, Client, ConfigAdmin, CreatedTenant, Refusal, Registration, Written},
     outbound::{
-        Account, BusSubscription, HashError, Inserted, Mail, MailKind, Mailer, NewTenant, NodeSighting, PasswordHasher,
-        PlanLimits, TenantErasure, TenantState, TenantStore, Wake,
+        Account, BusSubscription, ClaimedTenant, HashError, Inserted, Mail, MailKind, Mailer, NewTenant, NodeSighting,
+        PasswordHasher, PlanLimits, TenantErasure, TenantState, TenantStore, Wake,
     },
 };
 use novagate_store_memory::{MemoryBus, MemoryPresence, MemoryStore, MemoryThrottle};
@@ -43,6 +44,14 @@ pub(crate) struct World {
     pub(crate) pauses: Arc<Pauses>,
     pub(crate) mails: Arc<Mails>,
     pub(crate) plan: Arc<Mutex<PlanLimits>>,
+    work: Arc<Work>,
+}
+
+/// How often the use cases did what takes time.
+#[derive(Default)]
+struct Work {
+    passwords: AtomicU32,
+    looks: AtomicU32,
 }
 
 impl World {
@@ -54,7 +63,8 @@ impl World {
         let (store, bus, clock) = (MemoryStore::default(), MemoryBus::default(), ManualClock::default());
         let (pauses, mails) = (Arc::new(Pauses::default()), Arc::new(Mails::default()));
         let plan = Arc::new(Mutex::new(PlanLimits::FREE));
-        let tenants = Planned { store: store.clone(), plan: Arc::clone(&plan) };
+        let work = Arc::<Work>::default();
+        let tenants = Planned { store: store.clone(), plan: Arc::clone(&plan), work: Arc::clone(&work) };
         let deps = ControlDeps {
             tenants: Arc::new(tenants),
             keys: Arc::new(store.clone()),
@@ -64,7 +74,7 @@ impl World {
             audits: Arc::new(store.clone()),
             bus: Arc::new(bus.clone()),
             presence: Arc::new(MemoryPresence::new(Arc::new(clock.clone()))),
-            hasher: Arc::new(PlainHasher),
+            hasher: Arc::new(PlainHasher(Arc::clone(&work))),
             mailer: Arc::clone(&mails) as _,
             tokens: Arc::new(PlatformTokenSigner::new("0123456789abcdef0123456789abcdef", None).unwrap()),
             throttle: Arc::new(MemoryThrottle::default()),
@@ -77,7 +87,15 @@ impl World {
             public_url: "https://control.example.org".into(),
         };
         let (control, worker) = Control::new(deps.clone());
-        Self { control, deps, worker: Some(worker), store, bus, clock, pauses, mails, plan }
+        Self { control, deps, worker: Some(worker), store, bus, clock, pauses, mails, plan, work }
+    }
+
+    /// How often a password was hashed or compared, and accounts were looked at or changed, while `work` ran.
+    pub(crate) async fn work_of(&self, work: impl Future) -> (u32, u32) {
+        let now = || (self.work.passwords.load(Ordering::Relaxed), self.work.looks.load(Ordering::Relaxed));
+        let before = now();
+        work.await;
+        (now().0 - before.0, now().1 - before.1)
     }
 
     /// Another control node on the same storage and bus.
@@ -94,7 +112,7 @@ impl World {
     }
 
     pub(crate) async fn register(&self, address: &str) -> Result<Registration, Refusal> {
-        self.control.register("Acme".to_owned(), email(address), Some(password(PASSWORD)), client(1)).await
+        self.control.register("Acme".to_owned(), email(address), Some(password(PASSWORD)), client(1), None).await
     }
 
     pub(crate) async fn entered(&self, created: CreatedTenant) -> Tenant {
@@ -264,15 +282,17 @@ impl Mailer for Mails {
 }
 
 /// Reversible and quick; the real one has tests of its own.
-struct PlainHasher;
+struct PlainHasher(Arc<Work>);
 
 #[async_trait]
 impl PasswordHasher for PlainHasher {
     async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
+        self.0.passwords.fetch_add(1, Ordering::Relaxed);
         Ok(PasswordHash::from_modular_crypt(&format!("$plain${}", password.expose())))
     }
 
     async fn verify(&self, password: Password, hash: Option<PasswordHash>) -> Result<bool, HashError> {
+        self.0.passwords.fetch_add(1, Ordering::Relaxed);
         Ok(hash.is_some_and(|hash| hash.as_str() == format!("$plain${}", password.expose())))
     }
 }
@@ -281,9 +301,14 @@ impl PasswordHasher for PlainHasher {
 struct Planned {
     store: MemoryStore,
     plan: Arc<Mutex<PlanLimits>>,
+    work: Arc<Work>,
 }
 
 impl Planned {
+    fn look(&self) {
+        self.work.looks.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn planned(&self, account: Option<Account>) -> Option<Account> {
         account.map(|account| Account { limits: *self.plan.lock().unwrap(), ..account })
     }
@@ -295,6 +320,14 @@ impl TenantStore for Planned {
         self.store.provision(scope, tenant).await
     }
 
+    async fn claimed(
+        &self,
+        key: novagate_kernel::Digest,
+        now: novagate_kernel::Timestamp,
+    ) -> Result<Option<ClaimedTenant>, PortError> {
+        self.store.claimed(key, now).await
+    }
+
     async fn register_pending(
         &self,
         scope: &TenantScope,
@@ -304,6 +337,7 @@ impl TenantStore for Planned {
         expires_at: novagate_kernel::Timestamp,
         now: novagate_kernel::Timestamp,
     ) -> Result<Inserted, PortError> {
+        self.look();
         self.store.register_pending(scope, name, email, verify, expires_at, now).await
     }
 
@@ -316,10 +350,12 @@ impl TenantStore for Planned {
     }
 
     async fn find_by_email(&self, email: &EmailKey) -> Result<Option<Account>, PortError> {
+        self.look();
         Ok(self.planned(self.store.find_by_email(email).await?))
     }
 
     async fn account(&self, scope: &TenantScope) -> Result<Option<Account>, PortError> {
+        self.look();
         Ok(self.planned(self.store.account(scope).await?))
     }
 
@@ -364,6 +400,7 @@ impl TenantStore for Planned {
         reset: &novagate_access::KeyDigest,
         expires_at: novagate_kernel::Timestamp,
     ) -> Result<bool, PortError> {
+        self.look();
         self.store.set_reset(scope, reset, expires_at).await
     }
 

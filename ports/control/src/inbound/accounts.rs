@@ -8,8 +8,8 @@ use novagate_access::{
 };
 use novagate_kernel::{GatewayKeyId, TenantId, Timestamp};
 
-use super::Refusal;
-use crate::outbound::{Account, TenantErasure};
+use super::{PostBegin, PostEnd, Refusal, RepeatablePost};
+use crate::outbound::{Account, PostClaim, TenantErasure};
 
 /// Where a request came from, for throttling only; never stored or logged.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,17 +70,35 @@ pub trait Accounts: Send + Sync + 'static {
     /// Whether the control plane can do its work: its storage answers.
     async fn ready(&self) -> Result<(), Refusal>;
 
-    /// Registers a tenant. In mode `verified` the password is ignored: it is set with the link.
+    /// What a repeated POST is known by.
+    fn claim_of(&self, post: &RepeatablePost) -> PostClaim;
+
+    /// Begins a POST that may be repeated: registration, verification, mailed links. Of any number of simultaneous calls
+    /// with one key exactly one is started.
+    async fn begin_post(&self, post: &RepeatablePost) -> Result<PostBegin, Refusal>;
+
+    /// Ends a POST that was started.
+    async fn end_post(&self, claim: PostClaim, end: PostEnd);
+
+    /// Registers a tenant. In mode `verified` the password is ignored: it is set with the link. A tenant that is made
+    /// remembers the claim.
     async fn register(
         &self,
         name: String,
         email: EmailAddress,
         password: Option<Password>,
         client: Client,
+        claim: Option<PostClaim>,
     ) -> Result<Registration, Refusal>;
 
-    /// Uses a verification link up and sets the password.
-    async fn verify(&self, token: LinkToken, password: Password, client: Client) -> Result<CreatedTenant, Refusal>;
+    /// Uses a verification link up and sets the password. The tenant remembers the claim.
+    async fn verify(
+        &self,
+        token: LinkToken,
+        password: Password,
+        client: Client,
+        claim: Option<PostClaim>,
+    ) -> Result<CreatedTenant, Refusal>;
 
     /// Logs in. Unknown and known addresses answer alike, in text and time.
     async fn login(&self, email: EmailAddress, password: Password, client: Client) -> Result<LoginSession, Refusal>;

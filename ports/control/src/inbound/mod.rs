@@ -4,6 +4,7 @@ mod accounts;
 mod config;
 mod fleet;
 mod insight;
+mod posts;
 mod refusal;
 mod sync;
 
@@ -12,6 +13,7 @@ pub use self::{
     config::{Applied, ConfigAdmin, DiffEntry, NewConsumerKey, ObjectView, Precondition, RevisionView, Written},
     fleet::{Fleet, NodeReceipt, NodeView, ReceiptState},
     insight::{HealthView, Insight, MetricsQuery},
+    posts::{PostBegin, PostEnd, RepeatablePost},
     refusal::{FieldFault, Refusal},
     sync::{ConfigAnswer, GatewaySync, SyncRefusal},
 };

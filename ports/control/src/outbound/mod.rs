@@ -22,5 +22,8 @@ pub use self::{
     telemetry::{
         AuditStore, ErrorRow, HealthRow, Ingested, LogFilter, LogRow, MetricsRow, TelemetryBatch, TelemetryStore,
     },
-    tenants::{Account, Inserted, NewTenant, PlanLimits, TenantErasure, TenantState, TenantStore},
+    tenants::{
+        Account, CLAIM_LIFETIME, ClaimedTenant, Inserted, NewTenant, PlanLimits, PostClaim, TenantErasure, TenantState,
+        TenantStore,
+    },
 };

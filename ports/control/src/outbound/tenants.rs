@@ -1,8 +1,10 @@
 //! Tenants and their accounts: the platform's own data.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use novagate_access::{EmailKey, GatewayKeyRecord, KeyDigest, PasswordHash, TenantScope};
-use novagate_kernel::{Head, TenantId, Timestamp};
+use novagate_kernel::{Digest, Head, TenantId, Timestamp};
 use novagate_ports_base::PortError;
 use novagate_records::AuditRecord;
 
@@ -87,6 +89,28 @@ impl PlanLimits {
     };
 }
 
+/// What a POST with an `Idempotency-Key` is known by, where there is no tenant yet whose tables could remember it. Keyed
+/// hashes: the body holds a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PostClaim {
+    /// Of the path and the header.
+    pub key: Digest,
+    /// Of these and the body.
+    pub request: Digest,
+}
+
+/// How long a [`PostClaim`] counts.
+pub const CLAIM_LIFETIME: Duration = Duration::from_hours(24);
+
+/// A tenant that a POST with an `Idempotency-Key` has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimedTenant {
+    /// Its id.
+    pub tenant: TenantId,
+    /// Which request it was: [`PostClaim::request`].
+    pub request: Digest,
+}
+
 /// A tenant to be provisioned.
 #[derive(Debug, Clone)]
 pub struct NewTenant {
@@ -104,6 +128,8 @@ pub struct NewTenant {
     pub at: Timestamp,
     /// The first entry of its audit log.
     pub audit: AuditRecord,
+    /// The POST that made it, when that may be repeated.
+    pub claim: Option<PostClaim>,
 }
 
 /// Whether something was inserted.
@@ -128,11 +154,16 @@ pub struct TenantErasure {
 
 /// Tenants and accounts. Contract, checked by `testkit/contracts`: an address has at most one verified tenant; `provision`
 /// makes all of a tenant (its own storage, first revision, key, audit entry) or nothing, and a retry after a crash works;
-/// what `erase` removed is found nowhere afterwards and a second `erase` reports zeros.
+/// a claim counts for
+/// [`CLAIM_LIFETIME`] and no two tenants have the same one; what `erase` removed is found nowhere afterwards and a second `erase` reports zeros.
 #[async_trait]
 pub trait TenantStore: Send + Sync + 'static {
-    /// Creates a tenant, or replaces the pending registration of the same address.
+    /// Creates a tenant, or replaces the pending registration of the same address. `AlreadyThere` when its id, address or
+    /// claim is another's.
     async fn provision(&self, scope: &TenantScope, tenant: &NewTenant) -> Result<Inserted, PortError>;
+
+    /// The tenant that was provisioned with this [`PostClaim::key`], for as long as that counts.
+    async fn claimed(&self, key: Digest, now: Timestamp) -> Result<Option<ClaimedTenant>, PortError>;
 
     /// Remembers a registration whose address is not proven yet; replaces an earlier pending one of the same address.
     /// `AlreadyThere` when the address has a provisioned tenant.

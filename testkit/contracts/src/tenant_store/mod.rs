@@ -2,11 +2,12 @@
 #![expect(missing_docs, reason = "the name of a case is its sentence")]
 
 mod accounts;
+mod claims;
 mod erasure;
 mod links;
 mod provisioning;
 
-pub use self::{accounts::*, erasure::*, links::*, provisioning::*};
+pub use self::{accounts::*, claims::*, erasure::*, links::*, provisioning::*};
 
 /// Runs the suite of tenants over a [`StoreFixture`](crate::StoreFixture).
 #[macro_export]
@@ -20,6 +21,11 @@ macro_rules! tenant_store_contract {
             of_racing_provisions_of_one_address_exactly_one_wins,
             racing_provisions_of_different_addresses_all_win,
             a_provisioned_tenant_survives_a_restart,
+            a_claim_finds_its_tenant_for_a_day,
+            a_claim_makes_one_tenant,
+            of_racing_provisions_with_one_claim_exactly_one_wins,
+            a_claim_ends_with_its_tenant,
+            a_claim_survives_a_restart,
             a_pending_registration_is_found_until_it_expires,
             an_expired_registration_is_removed_on_the_way,
             a_later_registration_replaces_the_earlier_one,

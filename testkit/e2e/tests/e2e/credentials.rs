@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use jsonwebtoken::Algorithm;
-use novagate_e2e::{Api, Control, ControlOptions, PATIENCE, PLATFORM_SECRET, PlatformClaims, Request, Response};
-use novagate_e2e::{World, forged, now_seconds, platform_token, wait_for};
+use novagate_e2e::{
+    Api, Control, ControlOptions, PATIENCE, PLATFORM_SECRET, PlatformClaims, RecordingProxy, Request, Response,
+    Upstream, World, find_bytes, forged, now_seconds, platform_token, wait_for, wait_until,
+};
 use novagate_fixtures::{assert_no_canary, canary};
 use serde_json::{Value, json};
 
@@ -22,22 +24,27 @@ fn login(control: &Control, api: &Api, password: &str) -> Response {
 
 #[test]
 fn promise_c1_a_password_is_kept_as_bcrypt_of_cost_10_and_its_plaintext_is_nowhere() {
-    let mut control = Control::with(&trace());
+    let control = Control::with(&trace());
     let password = canary("password");
     let api = Api::register_as(&control, "marked@example.org", &password);
-    login(&control, &api, &password).expect(200);
-    login(&control, &api, &format!("{password}-wrong")).expect(401);
+    // A gateway of the same account, with every byte of its link recorded.
+    let proxy = RecordingProxy::start(control.address());
+    let (url, trace) = (format!("ws://{}", proxy.address()), vec![("LOG_LEVEL", "trace".to_owned())]);
+    let mut world = World::dialling(&url, control, api, Upstream::named("users"), trace);
+    let (control, api) = (&world.control, &world.api);
+    login(control, api, &password).expect(200);
+    login(control, api, &format!("{password}-wrong")).expect(401);
     let next = canary("second-password");
     let change = json!({ "current": password, "new": next });
-    let token = login(&control, &api, &password).expect(200).str_at("/token");
+    let token = login(control, api, &password).expect(200).str_at("/token");
     control.send(&Request::new("POST", "/api/v1/auth/change-password").bearer(&token).json(&change)).expect(204);
-    login(&control, &api, &password).expect(401);
-    login(&control, &api, &next).expect(200);
+    login(control, api, &password).expect(401);
+    let token = login(control, api, &next).expect(200).str_at("/token");
 
     let long = "x".repeat(60) + &canary("long-password");
     assert!(long.len() > 72);
     let body = json!({ "name": "n", "email": "long@example.org", "password": long });
-    let refused = auth(&control, "register", &body).expect(422);
+    let refused = auth(control, "register", &body).expect(422);
     assert_eq!(refused.at("/errors/0/pointer"), "/password");
     assert_no_canary("the refusal", &refused.text());
     let mistyped = control.send(
@@ -45,12 +52,25 @@ fn promise_c1_a_password_is_kept_as_bcrypt_of_cost_10_and_its_plaintext_is_nowhe
             .body("application/json", format!("{{\"password\":\"{password}\" oops")),
     );
     assert_no_canary("the refusal of broken JSON", &mistyped.expect(400).text());
-    wait_for("the mail about the change", PATIENCE, || mails(&control).pop());
+    wait_for("the mail about the change", PATIENCE, || mails(control).pop());
+    // One more edit goes over the link after all that.
+    let consumer = Request::new("POST", &api.path("/consumers")).bearer(&token).json(&json!({ "name": "last" }));
+    control.send(&consumer).expect(201);
+    let sync = || -> Vec<u8> {
+        proxy.recordings().iter().flat_map(|one| [one.node_text(), one.from_hub.clone()].concat()).collect()
+    };
+    wait_until("the edit has reached the gateway", PATIENCE, || find_bytes(&sync(), b"\"last\"").is_some());
 
-    control.terminate();
-    assert!(!control.places_with("$2b$10$").is_empty(), "the hash is stored");
-    assert_eq!(control.places_with("CANARY7F"), Vec::<String>::new());
-    assert_no_canary("the output at level trace", &control.output());
+    world.gateway.terminate();
+    world.control.terminate();
+    assert!(!world.control.places_with("$2b$10$").is_empty(), "the hash is stored");
+    assert_eq!(world.control.places_with("CANARY7F"), Vec::<String>::new());
+    assert_eq!(world.gateway.folder().files_with("CANARY7F").len(), 0, "nor does the gateway keep it");
+    assert_no_canary("the control plane's output at level trace", &world.control.output());
+    assert_no_canary("the gateway's output at level trace", &world.gateway.output());
+    let sync = String::from_utf8_lossy(&sync()).into_owned();
+    assert_no_canary("the frames", &sync);
+    assert!(!sync.contains("$2b$10$"), "not even the hash is in the frames");
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn a_taken_port_is_an_error_that_names_the_flag() {
     for (port, flag) in dev.ports().into_iter().zip(flags) {
         let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let exit = dev.start_in_vain();
-        assert_ne!(exit.code, Some(0));
+        assert_eq!(exit.code, Some(69), "{flag}: {}", exit.stderr);
         assert!(exit.stderr.contains(flag), "{flag}: {}", exit.stderr);
         assert!(exit.stdout.is_empty(), "{}", exit.stdout);
     }

@@ -9,10 +9,12 @@
 )]
 
 mod api;
+mod banner;
 mod corruption;
 mod credentials;
 mod denial;
 mod edge_tls;
+mod edge_tokens;
 mod erasure;
 mod faults;
 mod file_node;
@@ -24,6 +26,7 @@ mod images;
 mod leaks;
 mod main_job;
 mod page;
+mod readiness;
 mod registration;
 mod resilience;
 mod revocation;

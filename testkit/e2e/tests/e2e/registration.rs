@@ -6,6 +6,7 @@ use novagate_e2e::{
     Api, Control, ControlOptions, Folder, Gateway, GatewayOptions, PATIENCE, Request, Response, Upstream, World,
     wait_for, wait_until,
 };
+use novagate_fixtures::canary;
 use serde_json::{Value, json};
 
 use crate::sync_link::upgrade;
@@ -47,6 +48,34 @@ fn an_address_is_proven_before_a_tenant_exists() {
     auth(&control, "login", &json!({ "email": "new@example.org", "password": "a good password" })).expect(200);
     let known = register("new@example.org");
     assert_eq!(known.json(), fresh.json(), "the answer does not tell who has an account");
+}
+
+#[test]
+fn a_repeated_registration_is_the_same_tenant_also_after_a_restart_and_keeps_nothing_of_the_password() {
+    let mut control = Control::start();
+    let password = canary("password");
+    let body = json!({ "name": "Acme", "email": "ada@example.org", "password": password });
+    let register = |control: &Control, key: &str, body: &Value| {
+        let post = Request::new("POST", "/api/v1/auth/register").header("idempotency-key", key);
+        control.send(&post.json(body))
+    };
+    let first = register(&control, "k", &body).expect(201);
+    let wanted =
+        json!({ "tenantId": first.at("/tenantId"), "token": null, "gatewayApiKey": null, "secretShown": true });
+    for round in 0..2 {
+        let again = register(&control, "k", &body).expect(201);
+        assert_eq!((again.header("idempotency-replayed"), again.json()), (Some("true"), wanted.clone()), "{round}");
+        let other = json!({ "name": "Other", "email": "bob@example.org", "password": password });
+        assert_eq!(register(&control, "k", &other).expect(422).code(), "IDEMPOTENCY_KEY_REUSED");
+        assert_eq!(register(&control, "another", &body).expect(409).code(), "EMAIL_TAKEN");
+        control.restart();
+    }
+    let login = Request::new("POST", "/api/v1/auth/login").header("idempotency-key", "k");
+    let login = login.json(&json!({ "email": "ada@example.org", "password": password }));
+    assert!(control.send(&login).expect(200).at("/token").is_string());
+    assert!(control.send(&login).expect(200).at("/token").is_null());
+    control.terminate();
+    assert_eq!(control.places_with("CANARY7F"), Vec::<String>::new());
 }
 
 #[test]

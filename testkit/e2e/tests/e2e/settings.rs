@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use novagate_e2e::{EDGE_SECRET, Exit, Folder, PLATFORM_SECRET, Process, free_port};
+use novagate_e2e::{Dev, EDGE_SECRET, Exit, Folder, PLATFORM_SECRET, Process, free_port};
 use novagate_fixtures::{assert_no_canary, canary};
 use novagate_settings::{KEYS, KeyDoc, Program, Rule};
 
@@ -179,6 +179,36 @@ fn a_taken_port_is_said_with_its_setting_and_is_no_usage_error() {
             assert!(exit.stderr.contains(key), "{key}: {}", exit.stderr);
         }
     }
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_is_said_with_its_setting_and_is_no_usage_error() {
+    // Below a file: not even root can write there.
+    let folder = Folder::new("file");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "kept").unwrap();
+    let below = file.join("data").display().to_string();
+    for (program, name, arguments) in
+        [(Program::Gateway, "novagate-gateway", &[][..]), (Program::Control, "novagate-control", &["serve"][..])]
+    {
+        let attempt = Attempt::new(program).set("DATA_DIR", &below);
+        let exit = Process::run(name, arguments, &attempt.environment);
+        assert_eq!(exit.code, Some(69), "{exit:?}");
+        assert!(exit.stderr.contains("DATA_DIR") && exit.stderr.contains(&below), "{name}: {}", exit.stderr);
+        assert_eq!(exit.stderr.lines().filter(|line| line.starts_with(name)).count(), 1, "{}", exit.stderr);
+        assert!(!exit.stderr.contains("panicked"), "{}", exit.stderr);
+        for address in attempt.addresses {
+            drop(TcpListener::bind(address).expect("nothing listens"));
+        }
+    }
+    let migrate = Attempt::new(Program::Control).set("DATA_DIR", &below);
+    let exit = Process::run("novagate-control", &["migrate"], &migrate.environment);
+    assert_eq!(exit.code, Some(69), "{exit:?}");
+    let exit = Dev::new().start_in_vain_on(&file.join("data"));
+    assert_eq!(exit.code, Some(69), "{exit:?}");
+    assert!(exit.stderr.contains("--data-dir") && exit.stderr.contains(&below), "{}", exit.stderr);
+    assert!(exit.stdout.is_empty(), "{}", exit.stdout);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "kept");
 }
 
 #[test]

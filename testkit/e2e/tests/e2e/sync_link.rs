@@ -66,6 +66,22 @@ fn promise_x2_an_unencrypted_link_beyond_loopback_is_refused_at_the_start() {
 }
 
 #[test]
+fn promise_x2_an_unencrypted_link_that_an_operator_allows_is_warned_of() {
+    let key = format!("gw_00000000-0000-4000-8000-000000000001_{}", "a".repeat(32));
+    let allowed = |url: &str| {
+        let environment = vec![("ALLOW_INSECURE_CONTROL_PLANE", "true".to_owned())];
+        let (control_url, key) = (url.to_owned(), key.clone());
+        Gateway::launch(&GatewayOptions { control_url, key, environment, socket: None })
+    };
+    // An address of documentation: nobody answers.
+    let exposed = allowed("ws://192.0.2.1:8080");
+    wait_until("the gateway warns", PATIENCE, || exposed.output().contains("ALLOW_INSECURE_CONTROL_PLANE"));
+    let private = allowed("ws://127.0.0.1:9");
+    private.ready().expect(503);
+    assert!(!private.output().contains("ALLOW_INSECURE_CONTROL_PLANE"), "loopback needs no warning");
+}
+
+#[test]
 fn promise_x2_the_link_runs_under_tls_and_an_untrusted_certificate_is_refused() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let control = Control::with(&ControlOptions { authority: Some(&authority), ..ControlOptions::default() });
