@@ -8,6 +8,7 @@ mod balance;
 mod consumer;
 mod grounds;
 mod keys;
+mod preference;
 mod rotation;
 mod route;
 mod service;
@@ -31,6 +32,7 @@ pub use self::{
     balance::{Affinity, Load},
     consumer::CompiledConsumer,
     grounds::Grounds,
+    preference::{Warmth, jittered, prefers_zone},
     route::CompiledRoute,
     service::{CompiledService, ServiceIndex},
 };
