@@ -15,8 +15,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 
+use super::eyeballs;
 use super::stream::UpstreamConn;
 use super::target::UpstreamTarget;
+use crate::http2::ALPN;
 use crate::transport::Transport;
 
 /// Longest wait for a connection, TLS included.
@@ -43,6 +45,7 @@ pub(crate) enum ConnectFault {
 #[derive(Clone)]
 pub(crate) struct Connector {
     tls: TlsConnector,
+    http2_tls: TlsConnector,
     resolver: Resolver,
     denied: Arc<[IpNet]>,
     own: Arc<[SocketAddr]>,
@@ -56,7 +59,10 @@ impl Connector {
         denied: Arc<[IpNet]>,
         own: Arc<[SocketAddr]>,
     ) -> Self {
-        Self { tls: TlsConnector::from(tls), resolver, denied, own }
+        let mut http2 = ClientConfig::clone(&tls);
+        http2.alpn_protocols = vec![ALPN.to_vec()];
+        let (tls, http2_tls) = (TlsConnector::from(tls), TlsConnector::from(Arc::new(http2)));
+        Self { tls, http2_tls, resolver, denied, own }
     }
 
     /// A new connection, within `limit` and never later than some seconds.
@@ -65,11 +71,29 @@ impl Connector {
         target: &Rc<UpstreamTarget>,
         limit: Duration,
     ) -> Result<UpstreamConn, ConnectFault> {
+        self.connect_with(&self.tls, target, limit).await
+    }
+
+    /// The same for HTTP/2, which is offered alone where TLS is spoken.
+    pub(crate) async fn connect_http2(
+        &self,
+        target: &Rc<UpstreamTarget>,
+        limit: Duration,
+    ) -> Result<UpstreamConn, ConnectFault> {
+        self.connect_with(&self.http2_tls, target, limit).await
+    }
+
+    async fn connect_with(
+        &self,
+        tls: &TlsConnector,
+        target: &Rc<UpstreamTarget>,
+        limit: Duration,
+    ) -> Result<UpstreamConn, ConnectFault> {
         let work = async {
             let stream = self.reach(target).await?;
             // Fails only on a connection that is gone already, which the exchange will tell.
             let _ = stream.set_nodelay(true);
-            self.secure(target, stream).await.map(UpstreamConn::new)
+            secure(tls, target, stream).await.map(UpstreamConn::new)
         };
         timeout(limit.min(CONNECT_LIMIT), work).await.unwrap_or(Err(ConnectFault::TimedOut))
     }
@@ -84,14 +108,7 @@ impl Connector {
             // The old addresses stay when there is no answer.
             tokio::task::spawn_local(async move { target.ask(&resolver).await.is_ok() });
         }
-        let mut fault = ConnectFault::Unresolved;
-        for address in addresses.iter() {
-            match self.connect_to(*address).await {
-                Ok(stream) => return Ok(stream),
-                Err(cause) => fault = cause,
-            }
-        }
-        Err(fault)
+        eyeballs::first(&addresses, ConnectFault::Unresolved, |address| self.connect_to(address)).await
     }
 
     async fn connect_to(&self, address: SocketAddr) -> Result<TcpStream, ConnectFault> {
@@ -114,15 +131,15 @@ impl Connector {
         let is_here = peer.ip() == local.ip() || is_loopback(peer.ip());
         is_here && self.own.iter().any(|own| own.ip().is_unspecified() && own.port() == peer.port())
     }
+}
 
-    async fn secure(&self, target: &UpstreamTarget, stream: TcpStream) -> Result<Transport, ConnectFault> {
-        if !target.url.tls {
-            return Ok(Transport::plain(stream));
-        }
-        let name = target.server_name.clone().ok_or(ConnectFault::Unresolved)?;
-        let stream = self.tls.connect(name, stream).await.map_err(|_refused| ConnectFault::Unreachable)?;
-        Ok(Transport::tls(stream))
+async fn secure(tls: &TlsConnector, target: &UpstreamTarget, stream: TcpStream) -> Result<Transport, ConnectFault> {
+    if !target.url.tls {
+        return Ok(Transport::plain(stream));
     }
+    let name = target.server_name.clone().ok_or(ConnectFault::Unresolved)?;
+    let stream = tls.connect(name, stream).await.map_err(|_refused| ConnectFault::Unreachable)?;
+    Ok(Transport::tls(stream))
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use novagate_net::{ResolveError, Resolver};
@@ -13,6 +14,7 @@ use novagate_routing::TargetUrl;
 use rustls_pki_types::ServerName;
 
 use super::load::LoadCells;
+use super::slots::{Slot, Slots};
 use super::stream::UpstreamConn;
 use crate::wire::buffer::BufferStore;
 use crate::wire::request::authority;
@@ -77,11 +79,20 @@ impl UpstreamTarget {
         }
     }
 
-    /// Closes idle connections that have waited too long or that the upstream has closed.
+    /// Closes idle connections that have waited too long, that others need the room of, or that the upstream has closed.
     pub(crate) fn prune_idle(&self, now: Instant) {
-        self.idle
-            .borrow_mut()
-            .retain(|idle| now.duration_since(idle.since) < IDLE_LIMIT && idle.conn.transport.is_quiet());
+        let stays = |idle: &Idle| {
+            let is_wanted = idle.conn.slot.as_ref().is_some_and(Slot::is_wanted);
+            now.duration_since(idle.since) < IDLE_LIMIT && !is_wanted && idle.conn.transport.is_quiet()
+        };
+        self.idle.borrow_mut().retain(stays);
+    }
+
+    /// Closes one idle connection of a service; false when there is none.
+    pub(crate) fn make_room(&self, slots: &Arc<Slots>) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        let oldest = idle.iter().position(|idle| idle.conn.slot.as_ref().is_some_and(|slot| slot.is_of(slots)));
+        oldest.map(|at| idle.remove(at)).is_some()
     }
 
     /// Whether nothing is kept for this target.

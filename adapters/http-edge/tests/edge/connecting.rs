@@ -1,0 +1,171 @@
+//! Connections to targets: out of several addresses, and no more than the service says.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use novagate_kernel::ServiceId;
+use novagate_net::{Resolver, ResolverFiles};
+use novagate_ports_edge::{UpstreamEvent, UpstreamState};
+use novagate_routing::CircuitBreaker;
+use socket2::{Domain, Socket, Type};
+
+use crate::harness::{Client, Edge, HELLO, Setup, Upstream, get, handshake, wait_until};
+use crate::observe::events;
+
+fn state(edge: &Edge) -> UpstreamState {
+    edge.handle.upstream_health().state(ServiceId::from_u128(1)).unwrap()
+}
+
+fn connections(edge: &Edge) -> u32 {
+    state(edge).connections.unwrap()
+}
+
+/// A name with these addresses, as a file that goes with the value.
+struct Hosts(PathBuf);
+
+impl Hosts {
+    fn new(test: &str, addresses: &[&str]) -> Self {
+        let file = std::env::temp_dir().join(format!("novagate-http-edge-hosts-{}-{test}", std::process::id()));
+        let lines: String = addresses.iter().map(|address| format!("{address} many.example\n")).collect();
+        std::fs::write(&file, lines).unwrap();
+        Self(file)
+    }
+
+    fn resolver(&self) -> Resolver {
+        Resolver::new(ResolverFiles { hosts: self.0.clone(), ..ResolverFiles::default() }).unwrap()
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A listener that takes no connection: its queue is full.
+fn silent(addr: SocketAddr) -> (Socket, std::net::TcpStream) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&addr.into()).unwrap();
+    socket.listen(0).unwrap();
+    (socket, std::net::TcpStream::connect(addr).unwrap())
+}
+
+#[test]
+fn an_address_that_is_silent_does_not_hold_up_the_others() {
+    let upstream = Upstream::fixed(HELLO);
+    let port = upstream.addr.port();
+    let _full = silent(format!("127.0.0.2:{port}").parse().unwrap());
+    let hosts = Hosts::new("silent", &["127.0.0.2", "127.0.0.1"]);
+    let mut setup = Setup::open(&[&format!("http://many.example:{port}")]);
+    setup.resolver = Some(hosts.resolver());
+    let edge = setup.start();
+    let begin = Instant::now();
+    assert_eq!(edge.ask(&get("/", "")).text(), "hello");
+    let took = begin.elapsed();
+    assert!((Duration::from_millis(200)..Duration::from_secs(4)).contains(&took), "{took:?}");
+}
+
+#[test]
+fn an_address_that_refuses_costs_nothing() {
+    let upstream = Upstream::fixed(HELLO);
+    let hosts = Hosts::new("refuses", &["127.0.0.3", "127.0.0.1"]);
+    let mut setup = Setup::open(&[&format!("http://many.example:{}", upstream.addr.port())]);
+    setup.resolver = Some(hosts.resolver());
+    let edge = setup.start();
+    assert_eq!(edge.ask(&get("/", "")).text(), "hello");
+    assert_eq!(upstream.connections(), 1);
+}
+
+fn bounded(targets: &[&str], most: u32) -> Setup {
+    let breaker = CircuitBreaker { max_requests: 1000, max_pending: None, max_connections: Some(most) };
+    Setup::open(targets).with_service(move |service| service.resilience.circuit_breaker = Some(breaker))
+}
+
+/// Asks and waits for the answer.
+fn exchange(client: &mut Client) -> u16 {
+    client.send(get("/", ""));
+    client.response().status
+}
+
+#[test]
+fn no_more_connections_are_made_than_the_service_says() {
+    let upstream = Upstream::scripted(|_, conn| {
+        while let Some(head) = conn.next_head() {
+            if head.starts_with("GET /held ") {
+                conn.rest();
+                return;
+            }
+            conn.send(HELLO);
+        }
+    });
+    let edge = bounded(&[&upstream.url], 2).start();
+    let mut held = [edge.connect(), edge.connect()];
+    for (client, count) in held.iter_mut().zip(1..) {
+        client.send(get("/held", ""));
+        wait_until("it is held", || upstream.connections() == count);
+    }
+    let mut client = edge.connect();
+    client.send(get("/", ""));
+    let refused = client.response();
+    assert_eq!((refused.code().as_str(), refused.field("retry-after")), ("OVERLOADED", Some("1")));
+    assert_eq!((connections(&edge), events(&edge, UpstreamEvent::CircuitOpen), upstream.connections()), (2, 1, 2));
+    drop(held);
+    wait_until("there is room", || connections(&edge) == 0);
+    // One connection serves one request after the other.
+    assert_eq!([(); 5].map(|()| exchange(&mut client)), [200; 5]);
+    assert_eq!((connections(&edge), upstream.connections()), (1, 3));
+}
+
+#[test]
+fn an_idle_connection_to_one_target_makes_room_for_another() {
+    let upstreams = [(); 3].map(|()| Upstream::fixed(HELLO));
+    let edge = bounded(&[&upstreams[0].url, &upstreams[1].url, &upstreams[2].url], 1).start();
+    let mut client = edge.connect();
+    assert_eq!([(); 6].map(|()| exchange(&mut client)), [200; 6]);
+    assert_eq!((connections(&edge), events(&edge, UpstreamEvent::CircuitOpen)), (1, 0));
+    assert_eq!(upstreams.each_ref().map(Upstream::connections), [2, 2, 2]);
+}
+
+#[test]
+fn idle_connections_of_one_worker_make_room_for_another_one() {
+    let upstream = Upstream::fixed(HELLO);
+    let edge = Setup { workers: 2, ..bounded(&[&upstream.url], 1) }.start();
+    // Clients come to either worker; one of them has no room.
+    let mut refused = None;
+    wait_until("a worker has no room", || {
+        let mut client = edge.connect();
+        let status = exchange(&mut client);
+        refused = (status == 503).then_some(client);
+        refused.is_some()
+    });
+    let mut client = refused.unwrap();
+    wait_until("the other one has made room", || exchange(&mut client) == 200);
+    assert!(connections(&edge) <= 1);
+}
+
+#[test]
+fn a_websocket_counts_as_long_as_it_is_open() {
+    let upstream = Upstream::websocket_echo();
+    let edge = bounded(&[&upstream.url], 1).start();
+    let mut socket = edge.connect();
+    socket.send(handshake("/", ""));
+    assert!(socket.head().starts_with("http/1.1 101"));
+    socket.send("ping");
+    assert_eq!(socket.read_exact(4), b"ping");
+    assert_eq!((connections(&edge), edge.ask(&get("/", "")).code().as_str()), (1, "OVERLOADED"));
+    drop(socket);
+    wait_until("it has ended", || connections(&edge) == 0);
+    assert_eq!(edge.ask(&get("/", "")).status, 200);
+}
+
+#[test]
+fn connections_that_cannot_be_made_do_not_count() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", { nobody }.local_addr().unwrap());
+    let edge = bounded(&[&nobody], 1).start();
+    for _ in 0..5 {
+        assert_eq!(edge.ask(&get("/", "")).status, 502);
+    }
+    assert_eq!(connections(&edge), 0);
+}
