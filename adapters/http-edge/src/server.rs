@@ -93,10 +93,10 @@ impl EdgeServer {
             counters: options.counters,
             client_keys: ClientKeyHasher::new(HashKey::from_entropy(options.entropy.bytes())),
             clock: options.clock,
-            entropy: options.entropy,
+            entropy: Arc::clone(&options.entropy),
             board: Arc::clone(&board),
             tls,
-            connector: Connector::new(options.upstream_tls, options.resolver, denied, own),
+            connector: Connector::new(options.upstream_tls, options.resolver, options.entropy, (denied, own)),
             workers: count,
         };
         let workers = TaskTracker::new();

@@ -5,6 +5,7 @@ pub(crate) mod connect;
 mod eyeballs;
 pub(crate) mod health;
 pub(crate) mod load;
+mod names;
 pub(crate) mod outlier;
 pub(crate) mod preference;
 pub(crate) mod probe;

@@ -7,6 +7,7 @@ mod action;
 mod balance;
 mod consumer;
 mod grounds;
+mod instances;
 mod keys;
 mod preference;
 mod rotation;
@@ -32,6 +33,7 @@ pub use self::{
     balance::{Affinity, Load},
     consumer::CompiledConsumer,
     grounds::Grounds,
+    instances::instance_order,
     preference::{Warmth, jittered, prefers_zone},
     route::CompiledRoute,
     service::{CompiledService, ServiceIndex},

@@ -36,7 +36,7 @@ pub struct Service {
 /// One upstream address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// Scheme `http` or `https`, a host and a port; no path, credentials, query or fragment.
+    /// Scheme `http` or `https`, a host and a port, or what SRV records say; no path, credentials, query or fragment.
     pub url: TargetUrl,
     /// Share of requests relative to the other targets; 1 to 100.
     pub weight: u8,
@@ -56,9 +56,9 @@ impl Target {
 pub struct TargetUrl {
     /// Whether TLS is spoken.
     pub tls: bool,
-    /// A DNS name in lower case, an IPv4 address, or an IPv6 address without brackets.
+    /// A DNS name in lower case, an IPv4 address, or an IPv6 address without brackets; with port 0 the name of SRV records.
     pub host: Arc<str>,
-    /// The port; the scheme's default when the text names none.
+    /// The port; the scheme's default when the text names none. 0: SRV records of `host` name hosts and ports.
     pub port: u16,
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use novagate_net::Resolver;
+use novagate_ports_base::Entropy;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -47,6 +48,8 @@ pub(crate) struct Connector {
     tls: TlsConnector,
     http2_tls: TlsConnector,
     resolver: Resolver,
+    /// Decides among the instances of a service.
+    entropy: Arc<dyn Entropy>,
     denied: Arc<[IpNet]>,
     own: Arc<[SocketAddr]>,
 }
@@ -56,13 +59,13 @@ impl Connector {
     pub(crate) fn new(
         tls: Arc<ClientConfig>,
         resolver: Resolver,
-        denied: Arc<[IpNet]>,
-        own: Arc<[SocketAddr]>,
+        entropy: Arc<dyn Entropy>,
+        (denied, own): (Arc<[IpNet]>, Arc<[SocketAddr]>),
     ) -> Self {
         let mut http2 = ClientConfig::clone(&tls);
         http2.alpn_protocols = vec![ALPN.to_vec()];
         let (tls, http2_tls) = (TlsConnector::from(tls), TlsConnector::from(Arc::new(http2)));
-        Self { tls, http2_tls, resolver, denied, own }
+        Self { tls, http2_tls, resolver, entropy, denied, own }
     }
 
     /// A new connection, within `limit` and never later than some seconds.
@@ -100,14 +103,14 @@ impl Connector {
 
     /// The first of the target's addresses that accepts.
     async fn reach(&self, target: &Rc<UpstreamTarget>) -> Result<TcpStream, ConnectFault> {
-        let mut addresses = target.known_addresses();
-        if addresses.is_empty() {
-            addresses = target.ask(&self.resolver).await.map_err(|_unknown| ConnectFault::Unresolved)?;
-        } else if target.wants_asking() {
+        if target.names.is_unknown() {
+            target.names.ask(&target.url, &self.resolver).await.map_err(|_unknown| ConnectFault::Unresolved)?;
+        } else if target.names.wants_asking() {
             let (target, resolver) = (Rc::clone(target), self.resolver.clone());
             // The old addresses stay when there is no answer.
-            tokio::task::spawn_local(async move { target.ask(&resolver).await.is_ok() });
+            tokio::task::spawn_local(async move { target.names.ask(&target.url, &resolver).await.is_ok() });
         }
+        let addresses = target.names.addresses(|| u64::from_ne_bytes(self.entropy.bytes()));
         eyeballs::first(&addresses, ConnectFault::Unresolved, |address| self.connect_to(address)).await
     }
 

@@ -15,7 +15,8 @@ use tokio::time::timeout;
 /// How long an address is waited for before the next one is tried beside it (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// What the first address that answers gives, else the newest failure; `none` without an address.
+/// What the first address that answers gives, else the newest failure; `none` without an address. They are tried in their
+/// order.
 pub(super) async fn first<T, E, F>(
     addresses: &[SocketAddr],
     none: E,
@@ -27,11 +28,11 @@ where
     if let [only] = addresses {
         return connect(*only).await;
     }
-    let mut waiting = interleaved(addresses).into_iter();
+    let mut waiting = addresses.iter();
     let (mut running, mut fault) = (Vec::new(), none);
     loop {
         match waiting.next() {
-            Some(address) => running.push(Box::pin(connect(address))),
+            Some(address) => running.push(Box::pin(connect(*address))),
             None if running.is_empty() => return Err(fault),
             None => {}
         }
@@ -57,7 +58,7 @@ fn poll_any<F: Future>(running: &mut Vec<Pin<Box<F>>>, cx: &mut Context<'_>) -> 
 }
 
 /// The families in turn, each in its order (RFC 8305, section 4).
-fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+pub(super) fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let leads = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let of = |family: bool| addresses.iter().filter(move |address| address.is_ipv6() == family);
     let (mut first, mut second) = (of(leads), of(!leads));
@@ -93,7 +94,7 @@ mod tests {
                 result.map(|()| text)
             }
         };
-        let outcome = first(&addresses, "none", connect).await;
+        let outcome = first(&interleaved(&addresses), "none", connect).await;
         (outcome, begin.elapsed().as_millis(), tried.into_inner())
     }
 

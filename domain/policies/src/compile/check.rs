@@ -41,8 +41,11 @@ fn target(subject: &mut Subject<'_>, at: usize, target: &Target) {
     let host = target.url.host.as_bytes();
     let is_host = (1..=253).contains(&host.len())
         && host.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b':'));
-    if !is_host || target.url.port == 0 {
-        subject.fault(format!("/targets/{at}/url"), "invalid", "a target is http(s)://host[:port], the port not 0");
+    // Without a port it is the name of SRV records, which has a domain of its own behind it.
+    let is_name = !target.url.is_srv() || target.url.name() != &*target.url.host;
+    if !is_host || !is_name {
+        let rule = "a target is http(s)://host[:port], the port not 0, or http(s)+srv://_service._tcp.domain";
+        subject.fault(format!("/targets/{at}/url"), "invalid", rule);
     }
 }
 
