@@ -66,7 +66,8 @@ pub struct ServiceBody {
 /// One upstream address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TargetBody {
-    /// `http` or `https`, a host and a port; no path, credentials, query or fragment.
+    /// `http` or `https`, a host and a port; no path, credentials, query or fragment. Or `http+srv` or `https+srv` and the
+    /// name of SRV records, `_service._tcp.domain`.
     #[schema(example = "http://10.0.0.5:8080")]
     pub url: String,
     /// Share of requests relative to the other targets.

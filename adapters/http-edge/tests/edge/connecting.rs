@@ -1,6 +1,6 @@
 //! Connections to targets: out of several addresses, and no more than the service says.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,57 @@ fn an_address_that_refuses_costs_nothing() {
     let edge = setup.start();
     assert_eq!(edge.ask(&get("/", "")).text(), "hello");
     assert_eq!(upstream.connections(), 1);
+}
+
+/// A resolver that knows `one.example` as this machine and these SRV records: priority, weight, port.
+fn discovering(test: &str, records: Vec<[u16; 3]>) -> (Hosts, Resolver) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let dns_port = socket.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((length, peer)) = socket.recv_from(&mut query) {
+            // One question, and the client adds a record of its own behind it.
+            let end = 12 + query[12..length].iter().position(|byte| *byte == 0).unwrap() + 5;
+            let mut answer = [&query[..2], &[0x81, 0x80, 0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]].concat();
+            answer.extend(&query[12..end]);
+            for numbers in &records {
+                answer.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 20, 0, 19]);
+                answer.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
+                answer.extend(b"\x03one\x07example\0");
+            }
+            socket.send_to(&answer, peer).unwrap();
+        }
+    });
+    let hosts = Hosts::new(test, &["127.0.0.1"]);
+    std::fs::write(&hosts.0, "127.0.0.1 one.example\nnameserver 127.0.0.1\n").unwrap();
+    let files = ResolverFiles { hosts: hosts.0.clone(), resolv_conf: hosts.0.clone(), dns_port };
+    (hosts, Resolver::new(files).unwrap())
+}
+
+const SERVICE: &str = "http+srv://_http._tcp.users.example";
+
+#[test]
+fn srv_records_say_hosts_and_ports_and_who_is_asked_first() {
+    let upstream = Upstream::fixed(HELLO);
+    let dead = { std::net::TcpListener::bind("127.0.0.1:0").unwrap() }.local_addr().unwrap().port();
+    let (_hosts, resolver) = discovering("priorities", vec![[20, 0, upstream.addr.port()], [10, 5, dead]]);
+    let edge = Setup { resolver: Some(resolver), ..Setup::open(&[SERVICE]) }.start();
+    assert_eq!(edge.ask(&get("/", "")).text(), "hello");
+    let asked = upstream.requests()[0].to_ascii_lowercase();
+    assert!(asked.contains("\r\nhost: users.example\r\n"), "{asked}");
+}
+
+#[test]
+fn connections_are_shared_by_the_weights_of_srv_records() {
+    const BYE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    let upstreams = [(); 2].map(|()| Upstream::fixed(BYE));
+    let records = vec![[1, 10, upstreams[0].addr.port()], [1, 30, upstreams[1].addr.port()]];
+    let (_hosts, resolver) = discovering("weights", records);
+    let edge = Setup { resolver: Some(resolver), ..Setup::open(&[SERVICE]) }.start();
+    let mut client = edge.connect();
+    assert_eq!([(); 80].map(|()| exchange(&mut client)), [200; 80]);
+    let seen = upstreams.each_ref().map(|upstream| upstream.requests().len());
+    assert!((8..=32).contains(&seen[0]) && seen[0] + seen[1] == 80, "{seen:?}");
 }
 
 fn bounded(targets: &[&str], most: u32) -> Setup {

@@ -117,7 +117,9 @@ fn status(frame: &[u8]) -> Option<u64> {
         match (tag >> 3, tag & 7) {
             (1, 0) => status = take_varint(&mut rest)?,
             (0, _) => return None,
-            (_, 0) => drop(take_varint(&mut rest)?),
+            (_, 0) => {
+                take_varint(&mut rest)?;
+            }
             (_, 1) => rest = rest.get(8..)?,
             (_, 2) => {
                 let length = usize::try_from(take_varint(&mut rest)?).ok()?;
