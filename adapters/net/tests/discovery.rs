@@ -89,7 +89,8 @@ async fn instances_are_found_with_their_ports_and_addresses_by_priority() {
         address("b.example", 20, "192.0.2.3"),
     ]);
     let found = resolver.discover(NAME).await.unwrap();
-    let (one, other) = (vec!["192.0.2.1:8081".to_owned(), "192.0.2.2:8081".to_owned()], vec!["192.0.2.3:8082".to_owned()]);
+    let (one, other) =
+        (vec!["192.0.2.1:8081".to_owned(), "192.0.2.2:8081".to_owned()], vec!["192.0.2.3:8082".to_owned()]);
     assert_eq!(shown(&found), [(10, 7, one), (20, 0, other)]);
     assert!((Duration::from_secs(10)..=Duration::from_secs(20)).contains(&found.valid_for));
 }

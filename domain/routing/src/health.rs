@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_status_or_a_range_of_them_is_read_and_written() {
-        for (text, first, last) in [("200", 200, 200), ("200-299", 200, 299), ("404-404", 404, 404), ("599", 599, 599)] {
+        for (text, first, last) in [("200", 200, 200), ("200-299", 200, 299), ("404-404", 404, 404), ("599", 599, 599)]
+        {
             let range = StatusRange::parse(text).unwrap();
             assert_eq!(range, StatusRange { first, last });
             assert_eq!(StatusRange::parse(&range.to_string()), Ok(range));
@@ -145,7 +146,9 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "-", "20", "199", "600", "0200", "299-200", "200-", "-200", "+20", "200 - 299", "2xx", "200-300-400"] {
+        for text in
+            ["", "-", "20", "199", "600", "0200", "299-200", "200-", "-200", "+20", "200 - 299", "2xx", "200-300-400"]
+        {
             assert_eq!(StatusRange::parse(text), Err(StatusRangeError), "{text}");
         }
     }

@@ -187,9 +187,20 @@ mod tests {
         }
         let plain = TargetUrl::parse("http://_http._tcp.users.internal:81").unwrap();
         assert_eq!((plain.is_srv(), plain.name(), plain.port_or_default()), (false, "_http._tcp.users.internal", 81));
-        for host in ["users", "_http.users", "_http._udp.users", "_._tcp.users", "_http._tcp.", "_http._tcp", "_http._tcp.a:80",
-            "_http._tcp.a b", "[::1]", "10.0.0.1", "_http._tcp.10.0.0.1", ""]
-        {
+        for host in [
+            "users",
+            "_http.users",
+            "_http._udp.users",
+            "_._tcp.users",
+            "_http._tcp.",
+            "_http._tcp",
+            "_http._tcp.a:80",
+            "_http._tcp.a b",
+            "[::1]",
+            "10.0.0.1",
+            "_http._tcp.10.0.0.1",
+            "",
+        ] {
             let text = format!("http+srv://{host}");
             assert_eq!(TargetUrl::parse(&text), Err(TargetUrlError::BadService), "{text}");
         }

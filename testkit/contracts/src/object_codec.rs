@@ -16,8 +16,8 @@ use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
     CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
     ForwardTo, HashOn, HealthCheck, HostPattern, HttpProbe, LoadBalancing, Mirror, OutlierDetection, PathPattern,
-    PathTemplate, Preference, ProbeKind, Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route, RouteAction,
-    RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl, ValueTest, WeightedService,
+    PathTemplate, Preference, ProbeKind, Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route,
+    RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -156,12 +156,11 @@ impl Maker {
                 max_ejected_percent: small(100),
             }),
             panic_percent: small(101) - 1,
-            circuit_breaker: self
-                .maybe(|| CircuitBreaker {
-                    max_requests: at_once(),
-                    max_pending: self.maybe(at_once),
-                    max_connections: self.maybe(at_once),
-                }),
+            circuit_breaker: self.maybe(|| CircuitBreaker {
+                max_requests: at_once(),
+                max_pending: self.maybe(at_once),
+                max_connections: self.maybe(at_once),
+            }),
         }
     }
 

@@ -17,11 +17,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// What the first address that answers gives, else the newest failure; `none` without an address. They are tried in their
 /// order.
-pub(super) async fn first<T, E, F>(
-    addresses: &[SocketAddr],
-    none: E,
-    connect: impl Fn(SocketAddr) -> F,
-) -> Result<T, E>
+pub(super) async fn first<T, E, F>(addresses: &[SocketAddr], none: E, connect: impl Fn(SocketAddr) -> F) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
 {

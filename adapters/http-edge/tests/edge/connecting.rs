@@ -86,7 +86,8 @@ fn discovering(test: &str, records: Vec<[u16; 3]>) -> (Hosts, Resolver) {
         while let Ok((length, peer)) = socket.recv_from(&mut query) {
             // One question, and the client adds a record of its own behind it.
             let end = 12 + query[12..length].iter().position(|byte| *byte == 0).unwrap() + 5;
-            let mut answer = [&query[..2], &[0x81, 0x80, 0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]].concat();
+            let mut answer =
+                [&query[..2], &[0x81, 0x80, 0, 1, 0, u8::try_from(records.len()).unwrap(), 0, 0, 0, 0]].concat();
             answer.extend(&query[12..end]);
             for numbers in &records {
                 answer.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 20, 0, 19]);

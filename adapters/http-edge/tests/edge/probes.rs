@@ -226,7 +226,9 @@ fn a_grpc_probe_asks_for_the_service_and_believes_what_it_is_told() {
 
 #[test]
 fn whatever_else_a_grpc_server_says_is_bad() {
-    for says in [Says::Status(0), Says::Status(2), Says::Status(3), Says::Fails, Says::Unknown, Says::Web, Says::Endless] {
+    for says in
+        [Says::Status(0), Says::Status(2), Says::Status(3), Says::Fails, Says::Unknown, Says::Web, Says::Endless]
+    {
         let server = Grpc::start(says, None);
         let edge = checking(&[&server.url], grpc(None)).start();
         wait_until(&format!("it is out: {says:?}"), || healthy(&edge) == 0);

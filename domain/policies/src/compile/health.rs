@@ -106,7 +106,8 @@ mod tests {
         let mut service = service();
         assert_eq!(faults(&service), []);
         service.targets[0].zone = Some("eu-1".into());
-        for kind in [ProbeKind::Tcp, ProbeKind::Grpc { service: None }, ProbeKind::Grpc { service: Some("a.B".into()) }] {
+        for kind in [ProbeKind::Tcp, ProbeKind::Grpc { service: None }, ProbeKind::Grpc { service: Some("a.B".into()) }]
+        {
             service.health_check = Some(HealthCheck { jitter_percent: 100, ..HealthCheck::every(HOUR, kind) });
             assert_eq!(faults(&service), []);
         }
@@ -127,8 +128,16 @@ mod tests {
             (http(|probe| probe.path = "/#".into()), "path", "invalid"),
             (http(|probe| probe.host = Some("".into())), "host", "invalid"),
             (http(|probe| probe.host = Some("a b".into())), "host", "invalid"),
-            (http(|probe| probe.expect = vec![StatusRange { first: 200, last: 200 }; 17]), "expectStatus", "out_of_range"),
-            (ProbeKind::Http(HttpProbe { path: "/".into(), host: None, expect: vec![bad] }), "expectStatus/0", "out_of_range"),
+            (
+                http(|probe| probe.expect = vec![StatusRange { first: 200, last: 200 }; 17]),
+                "expectStatus",
+                "out_of_range",
+            ),
+            (
+                ProbeKind::Http(HttpProbe { path: "/".into(), host: None, expect: vec![bad] }),
+                "expectStatus/0",
+                "out_of_range",
+            ),
             (grpc(""), "grpcService", "out_of_range"),
             (grpc(&long), "grpcService", "out_of_range"),
         ];
@@ -157,7 +166,11 @@ mod tests {
     #[test]
     fn every_bound_of_a_preference_is_named() {
         let cases: [(fn(&mut Service), &str, &str); 5] = [
-            (|service| service.preference.slow_start = Some(Duration::from_millis(999)), "/slowStartMs", "out_of_range"),
+            (
+                |service| service.preference.slow_start = Some(Duration::from_millis(999)),
+                "/slowStartMs",
+                "out_of_range",
+            ),
             (|service| service.preference.slow_start = Some(HOUR * 2), "/slowStartMs", "out_of_range"),
             (
                 |service| service.load_balancing = LoadBalancing::ConsistentHash(HashOn::Consumer),

@@ -67,9 +67,16 @@ mod tests {
 
     #[test]
     fn a_share_grows_from_a_tenth_to_all_of_it() {
-        for (now_ms, thousandths) in
-            [(0, 100), (5_000, 100), (6_000, 100), (7_500, 250), (10_000, 500), (14_999, 999), (15_000, 1000), (u64::MAX, 1000)]
-        {
+        for (now_ms, thousandths) in [
+            (0, 100),
+            (5_000, 100),
+            (6_000, 100),
+            (7_500, 250),
+            (10_000, 500),
+            (14_999, 999),
+            (15_000, 1000),
+            (u64::MAX, 1000),
+        ] {
             let warmth = Warmth::of(5_000, now_ms, TIME);
             assert_eq!((warmth, warmth.is_full()), (Warmth(thousandths), thousandths == 1000), "{now_ms}");
         }
