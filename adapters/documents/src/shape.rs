@@ -16,6 +16,8 @@ pub(crate) enum Shape {
     Flag,
     /// A whole number in this range, both ends included.
     Integer { min: u64, max: u64 },
+    /// A whole number in this range, or a text that this rule accepts.
+    NumberOrText { min: u64, max: u64, rule: fn(&str) -> Result<(), Broken> },
     /// A list.
     List { of: &'static Shape, min: usize, max: usize, distinct: bool },
     /// An object with these fields and no others.
@@ -67,6 +69,8 @@ pub(crate) fn check(value: &Value, shape: &Shape, unknown: Unknown, faults: &mut
             }
         }
         Shape::Integer { min, max } => check_integer(value, *min, *max, faults),
+        Shape::NumberOrText { rule, .. } if value.is_string() => check_text(value, *rule, faults),
+        Shape::NumberOrText { min, max, .. } => check_integer(value, *min, *max, faults),
         Shape::List { of, min, max, distinct } => {
             if let Some(items) = list_within(value, *min, *max, faults) {
                 check_items(items, of, *distinct, unknown, faults);

@@ -24,10 +24,10 @@ use novagate_routing::{Lookup, RedirectStatus, RequestView, normalise_bytes, wit
 use crate::counting::{Counters, Uncounted, tell};
 use crate::generation::Generation;
 use crate::observe::cells::add;
+use crate::mirror::Copies;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::request_id::RequestTag;
-use crate::upstream::target::UpstreamTarget;
 use crate::wire::fields::{Fields, scan};
 use crate::wire::names::FieldName;
 use crate::wire::request::split_target;
@@ -76,7 +76,7 @@ pub(crate) struct Passage {
     /// Bytes of a chunked body.
     pub(crate) max_body: Option<u64>,
     /// The target of a copy, and the limit for it.
-    pub(crate) mirror: Option<(Rc<UpstreamTarget>, Duration)>,
+    pub(crate) mirror: Option<Box<Copies>>,
     /// It offers to go on as a WebSocket: what that would rest on.
     pub(crate) websocket: Option<Box<Grounds>>,
 }

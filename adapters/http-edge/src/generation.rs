@@ -14,7 +14,9 @@ use crate::observe::cells::TableCells;
 use crate::upstream::breaker::Permit;
 use crate::upstream::health::{HealthBoard, ServiceState};
 use crate::upstream::outlier::TargetState;
+use crate::upstream::preference::Preferences;
 use crate::upstream::retry::Budget;
+use crate::upstream::slots::{Bound, Slot};
 use crate::upstream::target::UpstreamTarget;
 
 /// A configuration in service.
@@ -37,6 +39,8 @@ pub(crate) struct Upstream {
     shared: Option<Arc<ServiceState>>,
     /// Of a service with retries.
     pub(crate) budget: Option<Rc<Budget>>,
+    /// Of a service to which its targets are not all the same.
+    preferences: Option<Box<Preferences>>,
 }
 
 /// More requests run, or wait, than the service may be asked at once.
@@ -59,19 +63,17 @@ impl Generation {
         board: &HealthBoard,
         target: impl Fn(&novagate_routing::TargetUrl) -> Rc<UpstreamTarget>,
     ) -> Self {
-        let candidate = |service: &CompiledService, each: &Target| Candidate {
-            target: target(&each.url),
-            state: board.state(service.id, each),
-        };
+        let candidate = |(each, state): (&Target, _)| Candidate { target: target(&each.url), state };
         let upstream = |service: &Arc<CompiledService>| {
             let known = || last?.service(last?.live.compiled.service_by_id(service.id)?.index)?.1.budget.clone();
             let budget = || known().unwrap_or_else(|| Rc::new(Budget::new(workers)));
             let upstream = Upstream {
                 turns: Cell::new(worker as u64),
                 copies_owed: Cell::new(0),
-                targets: service.targets.iter().map(|each| candidate(service, each)).collect(),
+                targets: service.targets.iter().zip(board.states(service)).map(candidate).collect(),
                 shared: board.service(service.id, &service.resilience),
                 budget: service.resilience.retries.is_some().then(budget),
+                preferences: board.preferences(service),
             };
             upstream.review(service, board);
             upstream
@@ -114,23 +116,23 @@ impl Upstream {
         }
         let now_ms = now_ms();
         let all = service.resilience.panic_percent > 0 && self.panics(service, now_ms);
-        let available = |at: usize| {
-            let is_up = |candidate: &Candidate| all || candidate.state.is_up(now_ms, false);
-            !tried.contains(&at) && self.targets.get(at).is_some_and(is_up)
-        };
+        let is_up = |at: usize| all || self.targets.get(at).is_some_and(|each| each.state.is_up(now_ms, false));
+        let available = |at: usize| !tried.contains(&at) && is_up(at);
         let load = |at: usize| {
             let nothing = Load { running: 0, latency: None };
             self.targets.get(at).map_or(nothing, |candidate| candidate.target.load.read())
         };
-        match (&service.load_balancing, affinity) {
-            (LoadBalancing::LeastConnections, _) => service.pick_least(turn, available, load),
-            (LoadBalancing::Latency, _) => service.pick_sooner(turn, available, load),
-            (LoadBalancing::ConsistentHash(_), Some(affinity)) => service.pick_by_hash(affinity, available),
-            // Requests that have nothing to be told apart by take turns.
-            (LoadBalancing::RoundRobin | LoadBalancing::ConsistentHash(_), _) => {
-                service.pick_available(turn, available)
-            }
-        }
+        let Some(preferences) = &self.preferences else {
+            return choose(service, affinity, turn, available, load);
+        };
+        let stays = !all && preferences.stays_in_zone(is_up);
+        let is_near = |at: usize| available(at) && (!stays || preferences.is_own(at));
+        let warmth = |at: usize| preferences.warmth(&self.targets.get(at)?.state, now_ms);
+        let is_warm = |at: usize| is_near(at) && warmth(at).is_none_or(|warmth| warmth.takes_part(turn, at));
+        let weighed = |at: usize| warmth(at).map_or_else(|| load(at), |warmth| warmth.weigh(load(at)));
+        let among = |available: &dyn Fn(usize) -> bool| choose(service, affinity, turn, available, weighed);
+        // Better a target that is not preferred than none.
+        among(&is_warm).or_else(|| among(&is_near)).or_else(|| among(&available))
     }
 
     /// So few targets are well that all of them are to take traffic.
@@ -164,11 +166,42 @@ impl Upstream {
         }
     }
 
+    /// Room for a connection, where their number has a bound; an idle one to another target makes room.
+    pub(crate) fn slot(&self, service: &CompiledService) -> Result<Option<Slot>, CircuitOpen> {
+        let Some(bound) = self.bound(service) else { return Ok(None) };
+        let make_room = || self.targets.iter().any(|candidate| candidate.target.make_room(&bound.slots));
+        let slot = bound.take().or_else(|| make_room().then(|| bound.take()).flatten());
+        slot.map(Some).ok_or(CircuitOpen)
+    }
+
+    /// The bound on a service's connections, where there is one.
+    pub(crate) fn bound(&self, service: &CompiledService) -> Option<Bound> {
+        let most = service.resilience.circuit_breaker?.max_connections?;
+        self.shared.as_ref().map(|shared| Bound { slots: Arc::clone(&shared.slots), most })
+    }
+
     /// Lets a request wait for a connection, where there is a bound.
     pub(crate) fn wait(&self, service: &CompiledService) -> Result<Option<Permit<'_>>, CircuitOpen> {
         match (service.resilience.circuit_breaker.and_then(|rule| rule.max_pending), &self.shared) {
             (Some(most), Some(shared)) => shared.breaker.wait(most).map(Some).ok_or(CircuitOpen),
             (None, _) | (_, None) => Ok(None),
         }
+    }
+}
+
+/// A target as the service wants it chosen.
+fn choose(
+    service: &CompiledService,
+    affinity: Option<Affinity>,
+    turn: u64,
+    available: impl Fn(usize) -> bool,
+    load: impl Fn(usize) -> Load,
+) -> Option<usize> {
+    match (&service.load_balancing, affinity) {
+        (LoadBalancing::LeastConnections, _) => service.pick_least(turn, available, load),
+        (LoadBalancing::Latency, _) => service.pick_sooner(turn, available, load),
+        (LoadBalancing::ConsistentHash(_), Some(affinity)) => service.pick_by_hash(affinity, available),
+        // Requests that have nothing to be told apart by take turns.
+        (LoadBalancing::RoundRobin | LoadBalancing::ConsistentHash(_), _) => service.pick_available(turn, available),
     }
 }

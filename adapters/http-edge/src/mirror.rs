@@ -14,6 +14,7 @@ use novagate_framing::BodyKind;
 use tokio::time::timeout;
 
 use crate::observe::cells::add;
+use crate::upstream::slots::Bound;
 use crate::upstream::stream::UpstreamConn;
 use crate::upstream::target::UpstreamTarget;
 use crate::wire::chunks::ChunkDecoder;
@@ -24,15 +25,23 @@ use crate::worker::Worker;
 /// Copies of one worker that are under way.
 const MAX_RUNNING: usize = 256;
 
+/// Where copies of a request go.
+#[derive(Debug)]
+pub(crate) struct Copies {
+    pub(crate) target: Rc<UpstreamTarget>,
+    /// For all of a copy.
+    pub(crate) limit: Duration,
+    /// Where the connections of the service have a bound.
+    pub(crate) bound: Option<Bound>,
+}
+
 /// A copy that is ready to be sent.
 #[derive(Debug)]
 pub(crate) struct MirroredRequest {
-    pub(crate) target: Rc<UpstreamTarget>,
+    pub(crate) to: Copies,
     pub(crate) head: Vec<u8>,
     /// Its answer has no body.
     pub(crate) asks_head_only: bool,
-    /// For all of it.
-    pub(crate) limit: Duration,
 }
 
 /// The place of a copy among those that run.
@@ -62,7 +71,7 @@ impl MirroredRequest {
         self.head.extend_from_slice(body);
         tokio::task::spawn_local(async move {
             let worker = &place.0;
-            let ended = timeout(self.limit, self.exchange(worker)).await;
+            let ended = timeout(self.to.limit, self.exchange(worker)).await;
             if !matches!(ended, Ok(Some(()))) {
                 add(&worker.cells.mirrors_failed, 1);
             }
@@ -71,14 +80,19 @@ impl MirroredRequest {
 
     /// Nothing when it failed.
     async fn exchange(&self, worker: &Worker) -> Option<()> {
-        let mut conn = match self.target.take_idle() {
-            Some(conn) => conn,
-            None => worker.shared.connector.connect(&self.target, self.limit).await.ok()?,
+        let Copies { target, limit, bound } = &self.to;
+        let mut conn = match (target.take_idle(), bound) {
+            (Some(conn), _) => conn,
+            (None, None) => worker.shared.connector.connect(target, *limit).await.ok()?,
+            (None, Some(bound)) => {
+                let slot = Some(bound.take()?);
+                UpstreamConn { slot, ..worker.shared.connector.connect(target, *limit).await.ok()? }
+            }
         };
         let (mut sent, mut answer) = (0, Answer::Head(ResponseParser::default(), Vec::new()));
         let reusable = poll_fn(|cx| self.poll(&mut conn, cx, &mut sent, &mut answer, worker)).await?;
         if reusable {
-            self.target.put_idle(conn, Instant::now(), &worker.buffers);
+            target.put_idle(conn, Instant::now(), &worker.buffers);
         }
         Some(())
     }

@@ -67,6 +67,8 @@ pub struct EdgeSettings {
     pub denied_upstreams: Vec<IpNet>,
     /// Listeners of this process beside those of the data plane, which upstreams must not be either.
     pub own_listeners: Vec<std::net::SocketAddr>,
+    /// Where this gateway is (`ZONE`): targets there are preferred.
+    pub zone: Option<Arc<str>>,
     /// Limits for clients without one of their own (`RATE_LIMIT_*`).
     pub node_limits: NodeLimits,
     /// What is demanded of every token (`JWT_*`).
@@ -117,6 +119,7 @@ impl Default for EdgeSettings {
             trusted_proxies: Vec::new(),
             denied_upstreams: link_local.iter().filter_map(|net| net.parse().ok()).collect(),
             own_listeners: Vec::new(),
+            zone: None,
             node_limits: NodeLimits { window: Duration::from_mins(1), unauth_max: 100, auth_max: 500 },
             jwt: JwtRules::default(),
         }

@@ -81,7 +81,7 @@ impl EdgeServer {
         let hard = CancellationToken::new();
         let addresses = options.settings.max_connections_per_address.map(|most| Arc::new(AddressCounts::new(most)));
         let control = Arc::new(Control { soft: hard.child_token(), hard, open: AtomicUsize::new(0), addresses });
-        let board = Arc::new(HealthBoard::new(Arc::clone(&options.live)));
+        let board = Arc::new(HealthBoard::new(Arc::clone(&options.live), options.settings.zone.clone()));
         let own = own.into_iter().chain(options.settings.own_listeners.iter().copied()).collect();
         let denied = options.settings.denied_upstreams.as_slice().into();
         let count = options.listeners.len();
@@ -93,10 +93,10 @@ impl EdgeServer {
             counters: options.counters,
             client_keys: ClientKeyHasher::new(HashKey::from_entropy(options.entropy.bytes())),
             clock: options.clock,
-            entropy: options.entropy,
+            entropy: Arc::clone(&options.entropy),
             board: Arc::clone(&board),
             tls,
-            connector: Connector::new(options.upstream_tls, options.resolver, denied, own),
+            connector: Connector::new(options.upstream_tls, options.resolver, options.entropy, (denied, own)),
             workers: count,
         };
         let workers = TaskTracker::new();
@@ -185,7 +185,7 @@ fn runtime() -> io::Result<LocalRuntime> {
 
 fn spawn_prober(shared: &Shared, control: &Arc<Control>, token: TaskTrackerToken) -> Result<(), EdgeError> {
     let (live, board, connector) = (Arc::clone(&shared.live), Arc::clone(&shared.board), shared.connector.clone());
-    let prober = Prober { live, board, connector };
+    let prober = Prober { live, board, connector, entropy: Arc::clone(&shared.entropy) };
     let stop = control.soft.clone();
     let main = move || {
         let _token = token;

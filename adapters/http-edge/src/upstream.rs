@@ -2,10 +2,14 @@
 
 pub(crate) mod breaker;
 pub(crate) mod connect;
+mod eyeballs;
 pub(crate) mod health;
 pub(crate) mod load;
+mod names;
 pub(crate) mod outlier;
+pub(crate) mod preference;
 pub(crate) mod probe;
 pub(crate) mod retry;
+pub(crate) mod slots;
 pub(crate) mod stream;
 pub(crate) mod target;

@@ -21,7 +21,7 @@ pub use self::{
     certificates::{CertificateFile, CertificateFiles},
     http::{Encrypted, HttpLimits, HttpListener, PeerAddr, serve_http},
     listener::{Accepted, Acceptor, Slot, Slots},
-    resolver::{ResolveError, Resolved, Resolver, ResolverFiles, ResolverStartError},
+    resolver::{Discovered, Instance, ResolveError, Resolved, Resolver, ResolverFiles, ResolverStartError},
     self_signed::{SelfSigned, SelfSignedError},
     tasks::{Drained, TaskEnd, TaskHandle, Tasks},
     tls::{TlsError, client_config, install_crypto_provider},

@@ -6,6 +6,7 @@
 //! may name in `/etc/nsswitch.conf`.
 
 mod hosts;
+mod service;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,6 +21,8 @@ use hickory_resolver::system_conf::parse_resolv_conf;
 use tokio::time::timeout;
 
 use self::hosts::Hosts;
+
+pub use self::service::{Discovered, Instance};
 
 /// Longest wait for the addresses of a name.
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -72,7 +72,7 @@ impl GatewayOps {
         Ok(Self { exporter, edge, plane, node, stopping })
     }
 
-    /// Services with a target that is not well or with a bound on their requests; at most so many that a person can read them.
+    /// Services with targets that are not all well and used alike, or with a bound on their requests; at most so many that a person can read them.
     fn upstreams(&self) -> Vec<Value> {
         let Some(live) = self.edge.live() else { return Vec::new() };
         let health = self.plane.upstream_health();
@@ -81,16 +81,21 @@ impl GatewayOps {
             let ejected = state.ejected.iter().map(|(url, rest)| {
                 json!({ "url": url.to_string(), "returnsInMs": u64::try_from(rest.as_millis()).unwrap_or(u64::MAX) })
             });
-            let is_plain = state.healthy == state.total && state.running.is_none();
+            let is_usual = state.healthy == state.total && state.warming == 0 && !state.own_zone_only;
+            let is_plain = is_usual && state.running.is_none();
             (!is_plain).then(|| {
                 json!({
                     "service": service.name.as_str(),
                     "targets": state.total,
                     "healthy": state.healthy,
                     "ejected": ejected.collect::<Vec<_>>(),
+                    "slowStarting": state.warming,
+                    "ownZoneOnly": state.own_zone_only,
                     "panics": state.panics,
                     "runningRequests": state.running,
                     "maxRequests": service.resilience.circuit_breaker.map(|rule| rule.max_requests),
+                    "openConnections": state.connections,
+                    "maxConnections": service.resilience.circuit_breaker.and_then(|rule| rule.max_connections),
                 })
             })
         };

@@ -88,6 +88,7 @@ fn edge_settings(settings: &GatewaySettings, own_listeners: Vec<SocketAddr>) -> 
         trusted_proxies: settings.trusted_proxies.clone(),
         denied_upstreams: settings.upstream_deny.clone(),
         own_listeners,
+        zone: settings.zone.as_deref().map(Into::into),
         node_limits: NodeLimits {
             window: settings.rate_limit.window,
             unauth_max: settings.rate_limit.unauth_max,

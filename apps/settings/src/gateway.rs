@@ -25,6 +25,8 @@ pub struct GatewaySettings {
     pub origin: ConfigOrigin,
     /// This node's labels.
     pub labels: BTreeMap<String, String>,
+    /// Where this node is.
+    pub zone: Option<String>,
     /// After how long without the control plane the node stops serving.
     pub max_config_age: Option<Duration>,
     /// How tokens of clients are verified.
@@ -183,6 +185,7 @@ impl GatewaySettings {
     pub(crate) fn take(reader: &mut Reader<'_>) -> Option<Self> {
         let origin = origin(reader);
         let labels = reader.optional("NODE_LABELS", parse::labels).unwrap_or_default();
+        let zone = reader.optional("ZONE", parse::zone);
         let max_config_age = reader.required("MAX_CONFIG_AGE", parse::age);
         let tokens = tokens(reader);
         let tls = tls(reader);
@@ -202,6 +205,7 @@ impl GatewaySettings {
         Some(Self {
             origin: origin?,
             labels,
+            zone,
             max_config_age: max_config_age?,
             tokens: tokens?,
             listen: SocketAddr::new(host?, port?),

@@ -126,6 +126,7 @@ pub const KEYS: &[KeyDoc] = &[
     text(Gateway, "ALLOW_INSECURE_CONTROL_PLANE", Some("false"), "true or false", "permits ws:// to an address that is not loopback"),
     text(Gateway, "CONTROL_PLANE_CA_FILE", None, "a path", "PEM file of the only authorities that may vouch for the control plane, in place of the public ones"),
     text(Gateway, "NODE_LABELS", None, "key=value,key=value; at most 16; keys of a-z 0-9 . _ - /, at most 63 characters; values printable, at most 255", "labels of this node, shown in lists of gateways"),
+    text(Gateway, "ZONE", None, "1 to 63 letters, digits, hyphens, dots and underscores", "where this node is: targets with the same zone are preferred"),
     text(Gateway, "MAX_CONFIG_AGE", Some("off"), "off, or a number with s, m, h or d; 1m to 365d", "stops serving when the control plane has not been heard for so long"),
     secret(Gateway, "JWT_SECRET", "at least 32 characters, used as they are", "verifies HS256 tokens of clients; required unless JWT_PUBLIC_KEY_FILE is set"),
     text(Gateway, "JWT_PUBLIC_KEY_FILE", None, "a path", "PEM file of the public key that verifies tokens of clients"),

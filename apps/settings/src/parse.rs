@@ -107,6 +107,14 @@ pub(crate) fn labels(text: &str) -> Result<BTreeMap<String, String>, Broken> {
     if labels.len() > 16 { Err("must have at most 16 labels".to_owned()) } else { Ok(labels) }
 }
 
+pub(crate) fn zone(text: &str) -> Result<String, Broken> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if (1..=63).contains(&text.len()) && text.bytes().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("must have 1 to 63 letters, digits, hyphens, dots and underscores".to_owned())
+}
+
 pub(crate) fn age(text: &str) -> Result<Option<Duration>, Broken> {
     const RULE: &str = "must be off, or a number with s, m, h or d, from 1m to 365d";
     const DAY: u64 = 86_400;

@@ -5,6 +5,7 @@
 //! matching (`routing`).
 
 mod check;
+mod health;
 mod resilience;
 mod routes;
 

@@ -7,7 +7,9 @@ mod action;
 mod balance;
 mod consumer;
 mod grounds;
+mod instances;
 mod keys;
+mod preference;
 mod rotation;
 mod route;
 mod service;
@@ -31,6 +33,8 @@ pub use self::{
     balance::{Affinity, Load},
     consumer::CompiledConsumer,
     grounds::Grounds,
+    instances::instance_order,
+    preference::{Warmth, jittered, prefers_zone},
     route::CompiledRoute,
     service::{CompiledService, ServiceIndex},
 };

@@ -30,7 +30,7 @@ pub use self::{
     compile::{MAX_CONSUMERS, MAX_KEYS, MAX_ROUTES, MAX_SERVICES},
     compiled::{
         Affinity, CompiledAction, CompiledConfig, CompiledConsumer, CompiledForward, CompiledMirror, CompiledRoute,
-        CompiledService, Grounds, Load, ServiceIndex,
+        CompiledService, Grounds, Load, ServiceIndex, Warmth, instance_order, jittered, prefers_zone,
     },
     config::{AuthRule, ConfigObject, Consumer, ConsumerKeyGrant, LimitBy, RateLimit, RouteConfig, RouteLimit},
     credentials::{CredentialKind, Presented, X_API_KEY, carries_consumer_key},

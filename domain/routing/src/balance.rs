@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How one of several targets is chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,6 +18,16 @@ pub enum LoadBalancing {
     Latency,
     /// The same target for the same value, as long as it takes traffic.
     ConsistentHash(HashOn),
+}
+
+/// Which targets are chosen rather than others, and which less often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preference {
+    /// For how long a target that has come, or come back, gets less than its share; 1 s to 1 h, not with a consistent hash.
+    /// `None`: it gets all of it at once.
+    pub slow_start: Option<Duration>,
+    /// Targets in the gateway's own zone are preferred while this share of them takes traffic, and at least one does; 0 to 100.
+    pub zone_min_percent: u8,
 }
 
 /// What requests have in common that go to the same target.
@@ -39,6 +50,26 @@ pub struct HashOnError;
 
 /// Longest name of a header or cookie.
 const MAX_NAME: usize = 64;
+
+impl Preference {
+    /// The share that holds unless said otherwise.
+    pub const ZONE_MIN_PERCENT: u8 = 50;
+}
+
+impl Default for Preference {
+    fn default() -> Self {
+        Self { slow_start: None, zone_min_percent: Self::ZONE_MIN_PERCENT }
+    }
+}
+
+/// Longest name of a zone.
+const MAX_ZONE: usize = 63;
+
+/// Whether a text names a zone: 1 to 63 letters, digits, hyphens, dots and underscores. Its case counts.
+pub fn is_zone(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    (1..=MAX_ZONE).contains(&text.len()) && text.bytes().all(fits)
+}
 
 impl HashOn {
     /// Reads `consumer`, `header:NAME` or `cookie:NAME`; the case of a header's name makes no difference.
@@ -81,6 +112,13 @@ mod tests {
             assert_eq!(read.to_string(), written);
             assert_eq!(HashOn::parse(written), Ok(read));
         }
+    }
+
+    #[test]
+    fn a_zone_is_a_short_label() {
+        let long = "a".repeat(64);
+        assert!(["a", "eu-west_1.b", "Z9", &long[1..]].into_iter().all(is_zone));
+        assert!(!["", "a b", "a/b", "\u{e9}", &long].into_iter().any(is_zone));
     }
 
     #[test]

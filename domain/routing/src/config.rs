@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use novagate_kernel::{Name, RouteId, ServiceId};
 
-use crate::{Condition, HostPattern, LoadBalancing, PathPattern, Resilience, RouteAction};
+use crate::{Condition, HealthCheck, HostPattern, LoadBalancing, PathPattern, Preference, Resilience, RouteAction};
 
 /// Something that answers requests: one or more targets behind one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Service {
     pub health_check: Option<HealthCheck>,
     /// How a target is chosen.
     pub load_balancing: LoadBalancing,
+    /// Which targets are chosen rather than others, and which less often.
+    pub preference: Preference,
     /// What is done about targets that fail.
     pub resilience: Resilience,
 }
@@ -34,10 +36,19 @@ pub struct Service {
 /// One upstream address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// Scheme `http` or `https`, a host and a port; no path, credentials, query or fragment.
+    /// Scheme `http` or `https`, a host and a port, or what SRV records say; no path, credentials, query or fragment.
     pub url: TargetUrl,
     /// Share of requests relative to the other targets; 1 to 100.
     pub weight: u8,
+    /// Where it is: a label of [`is_zone`]. `None`: nowhere in particular.
+    pub zone: Option<Arc<str>>,
+}
+
+impl Target {
+    /// A target at no particular place.
+    pub const fn new(url: TargetUrl, weight: u8) -> Self {
+        Self { url, weight, zone: None }
+    }
 }
 
 /// An upstream origin (RFC 6454): `http://host[:port]`.
@@ -45,19 +56,10 @@ pub struct Target {
 pub struct TargetUrl {
     /// Whether TLS is spoken.
     pub tls: bool,
-    /// A DNS name in lower case, an IPv4 address, or an IPv6 address without brackets.
+    /// A DNS name in lower case, an IPv4 address, or an IPv6 address without brackets; with port 0 the name of SRV records.
     pub host: Arc<str>,
-    /// The port; the scheme's default when the text names none.
+    /// The port; the scheme's default when the text names none. 0: SRV records of `host` name hosts and ports.
     pub port: u16,
-}
-
-/// An active health probe.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// Origin-form path that answers 2xx when the target is well.
-    pub path: Arc<str>,
-    /// Time between probes of one target; 1 s to 1 h.
-    pub interval: Duration,
 }
 
 /// The routing half of a route: which requests it takes and what becomes of them.

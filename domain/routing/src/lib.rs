@@ -8,6 +8,7 @@ mod action;
 mod balance;
 mod condition;
 mod config;
+mod health;
 mod host;
 mod label;
 mod normal;
@@ -23,12 +24,13 @@ pub use self::{
         Forward, ForwardHost, ForwardPath, ForwardTo, MAX_SPLIT, Mirror, Redirect, RedirectStatus, RequestOrigin,
         RouteAction, Scheme, Split, WeightedService,
     },
-    balance::{HashOn, HashOnError, LoadBalancing},
+    balance::{HashOn, HashOnError, LoadBalancing, Preference, is_zone},
     condition::{
         Condition, ConditionError, ConditionOn, Expression, MAX_CONDITION_NAME, MAX_CONDITION_VALUE,
         MAX_EXPRESSION_BYTES, RequestView, ValueTest,
     },
-    config::{EncodedSlashes, HealthCheck, Route, RouteMatch, Service, Target, TargetUrl},
+    config::{EncodedSlashes, Route, RouteMatch, Service, Target, TargetUrl},
+    health::{HealthCheck, HttpProbe, ProbeKind, StatusRange, StatusRangeError},
     host::{HostPattern, HostPatternError, without_port},
     label::label,
     normal::{NormalPath, PathError, normalise, normalise_bytes},

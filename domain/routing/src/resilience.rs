@@ -77,6 +77,8 @@ pub struct CircuitBreaker {
     pub max_requests: u32,
     /// Those of them that wait for a connection; 1 to 1000000. `None`: all may.
     pub max_pending: Option<u32>,
+    /// Connections that are open for it; 1 to 1000000. `None`: as many as there are requests, and idle ones.
+    pub max_connections: Option<u32>,
 }
 
 impl Retries {

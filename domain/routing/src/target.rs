@@ -12,8 +12,8 @@ use crate::host;
 /// Which rule of [`TargetUrl`] a text breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TargetUrlError {
-    /// Neither `http://` nor `https://` stands in front.
-    #[error("a target begins with http:// or https://")]
+    /// None of the known schemes stands in front.
+    #[error("a target begins with http:// or https://, or with http+srv:// or https+srv:// for SRV records")]
     BadScheme,
     /// A path (also: a slash at the end), a query or a fragment.
     #[error("byte {at}: a target ends after its host and port, with no path, query or fragment")]
@@ -33,15 +33,25 @@ pub enum TargetUrlError {
     /// Something other than 1 to 65535 behind the colon.
     #[error("the port of a target is a number from 1 to 65535")]
     BadPort,
+    /// No name of SRV records, or a port beside it.
+    #[error("behind http+srv:// or https+srv:// stands _service._tcp.domain, without a port")]
+    BadService,
 }
 
+/// What the name of SRV records over TCP has as its second label.
+const TCP: &str = "_tcp.";
+
 impl TargetUrl {
-    /// Reads `http://host[:port]` or `https://host[:port]`; the host's case makes no difference.
+    /// Reads `http://host[:port]` or `https://host[:port]`, or `http+srv://_service._tcp.domain` or its `https+srv` for what
+    /// SRV records say; the host's case makes no difference.
     pub fn parse(text: &str) -> Result<Self, TargetUrlError> {
-        let (tls, authority) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
-            (Some(authority), _) => (false, authority),
-            (None, Some(authority)) => (true, authority),
-            (None, None) => return Err(TargetUrlError::BadScheme),
+        let (scheme, authority) = text.split_once("://").ok_or(TargetUrlError::BadScheme)?;
+        let (tls, is_srv) = match scheme {
+            "http" => (false, false),
+            "https" => (true, false),
+            "http+srv" => (false, true),
+            "https+srv" => (true, true),
+            _ => return Err(TargetUrlError::BadScheme),
         };
         let offset = text.len() - authority.len();
         if let Some(at) = authority.find(['/', '?', '#', '\\']) {
@@ -51,6 +61,11 @@ impl TargetUrl {
             return Err(TargetUrlError::Credentials { at: offset + at });
         }
         let (host, port) = split_port(authority);
+        if is_srv {
+            let is_service = port.is_none() && service_domain(host).is_some();
+            let host = name(host).ok().filter(|_| is_service).ok_or(TargetUrlError::BadService)?;
+            return Ok(Self { tls, host: host.into(), port: 0 });
+        }
         let host = match host.strip_prefix('[') {
             Some(literal) => ipv6(literal)?,
             None => name(host)?,
@@ -62,14 +77,36 @@ impl TargetUrl {
         };
         Ok(Self { tls, host: host.into(), port })
     }
+
+    /// Whether SRV records (RFC 2782) say where it is.
+    pub const fn is_srv(&self) -> bool {
+        self.port == 0
+    }
+
+    /// The name that it goes by, in `Host` and in its certificate. Of SRV records that is the domain: what they name was not
+    /// chosen by whom the operator trusts (RFC 6125, section 1.8).
+    pub fn name(&self) -> &str {
+        service_domain(&self.host).filter(|_| self.is_srv()).unwrap_or(&self.host)
+    }
+
+    /// The port, or the scheme's default where SRV records say it.
+    pub const fn port_or_default(&self) -> u16 {
+        match (self.port, self.tls) {
+            (0, true) => 443,
+            (0, false) => 80,
+            (port, _) => port,
+        }
+    }
 }
 
-/// The canonical text, `http://host:port`; [`TargetUrl::parse`] reads it back.
+/// The canonical text, `http://host:port` or `http+srv://name`; [`TargetUrl::parse`] reads it back.
 impl fmt::Display for TargetUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { tls, host, port } = self;
         let scheme = if *tls { "https" } else { "http" };
-        if host.contains(':') {
+        if self.is_srv() {
+            write!(formatter, "{scheme}+srv://{host}")
+        } else if host.contains(':') {
             write!(formatter, "{scheme}://[{host}]:{port}")
         } else {
             write!(formatter, "{scheme}://{host}:{port}")
@@ -83,6 +120,15 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     }
+}
+
+/// What follows `_service._tcp.`, which is a domain of its own.
+fn service_domain(host: &str) -> Option<&str> {
+    let (service, rest) = host.strip_prefix('_')?.split_once('.')?;
+    // `get` is there for hosts whose bytes are no letters: their case is of no interest either.
+    let is_tcp = rest.get(..TCP.len()).is_some_and(|label| label.eq_ignore_ascii_case(TCP));
+    let domain = rest.get(TCP.len()..).filter(|domain| !domain.is_empty() && is_tcp)?;
+    (!service.is_empty() && domain.parse::<std::net::Ipv4Addr>().is_err()).then_some(domain)
 }
 
 fn ipv6(literal: &str) -> Result<String, TargetUrlError> {
@@ -130,6 +176,39 @@ mod tests {
     }
 
     #[test]
+    fn srv_records_go_by_the_name_of_their_domain() {
+        for (text, canonical, name, port) in [
+            ("http+srv://_http._tcp.users.internal", "http+srv://_http._tcp.users.internal", "users.internal", 80),
+            ("https+srv://_API._TCP.Example", "https+srv://_api._tcp.example", "example", 443),
+        ] {
+            let url = TargetUrl::parse(text).unwrap();
+            assert_eq!((&*url.to_string(), url.name(), url.port_or_default()), (canonical, name, port));
+            assert_eq!((url.is_srv(), TargetUrl::parse(canonical)), (true, Ok(url)));
+        }
+        let plain = TargetUrl::parse("http://_http._tcp.users.internal:81").unwrap();
+        assert_eq!((plain.is_srv(), plain.name(), plain.port_or_default()), (false, "_http._tcp.users.internal", 81));
+        for host in [
+            "users",
+            "_http.users",
+            "_http._udp.users",
+            "_._tcp.users",
+            "_http._tcp.",
+            "_http._tcp",
+            "_http._tcp.a:80",
+            "_http._tcp.a b",
+            "[::1]",
+            "10.0.0.1",
+            "_http._tcp.10.0.0.1",
+            "",
+        ] {
+            let text = format!("http+srv://{host}");
+            assert_eq!(TargetUrl::parse(&text), Err(TargetUrlError::BadService), "{text}");
+        }
+        assert_eq!(TargetUrl::parse("http+srv://_http._tcp.a/"), Err(TargetUrlError::NotAnOrigin { at: 23 }));
+        assert_eq!(TargetUrl::parse("srv://_http._tcp.a"), Err(TargetUrlError::BadScheme));
+    }
+
+    #[test]
     fn each_rule_is_named_when_it_breaks() {
         for (text, error) in [
             ("", TargetUrlError::BadScheme),
@@ -166,14 +245,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn canonical_text_reads_back_as_the_same_origin(text in "https?://([a-zA-Z0-9_.-]{0,12}|\\[[0-9a-f:.]{0,12}\\])(:[0-9]{1,5})?") {
+        fn canonical_text_reads_back_as_the_same_origin(text in "https?(\\+srv)?://((_h\\._tcp\\.)?[a-zA-Z0-9_.-]{0,12}|\\[[0-9a-f:.]{0,12}\\])(:[0-9]{1,5})?") {
             if let Ok(url) = TargetUrl::parse(&text) {
                 prop_assert_eq!(TargetUrl::parse(&url.to_string()), Ok(url));
             }
         }
 
         #[test]
-        fn no_text_makes_the_reader_panic(text in "\\PC{0,40}", scheme in "(https?://)?") {
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,40}", scheme in "(https?(\\+srv)?://)?") {
             let _ = TargetUrl::parse(&[scheme, text].concat());
         }
     }

@@ -83,10 +83,16 @@ pub struct UpstreamState {
     pub total: u16,
     /// Those that are ejected, and for how long yet.
     pub ejected: Vec<(TargetUrl, Duration)>,
+    /// Targets that are well and get less than their share yet: they have come, or come back, a short while ago.
+    pub warming: u16,
+    /// Enough targets in the gateway's zone are well: only they take traffic.
+    pub own_zone_only: bool,
     /// So few are well that all take traffic.
     pub panics: bool,
     /// Requests that run, where their number has a bound.
     pub running: Option<u32>,
+    /// Connections that are open, where their number has a bound.
+    pub connections: Option<u32>,
 }
 
 /// Which upstream targets take traffic.

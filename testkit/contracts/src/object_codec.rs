@@ -15,9 +15,9 @@ use novagate_policies::{
 use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
     CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
-    ForwardTo, HashOn, HealthCheck, HostPattern, LoadBalancing, Mirror, OutlierDetection, PathPattern, PathTemplate,
-    Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route, RouteAction, RouteMatch, Scheme, Service, Split,
-    Target, TargetUrl, ValueTest, WeightedService,
+    ForwardTo, HashOn, HealthCheck, HostPattern, HttpProbe, LoadBalancing, Mirror, OutlierDetection, PathPattern,
+    PathTemplate, Preference, ProbeKind, Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route,
+    RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -81,27 +81,56 @@ impl Maker {
         let hosts = ["users.example", "10.0.0.5", "fd00::1", "a.b-c.example.org"];
         let (tls, host) = (self.below(2) == 0, Arc::from(*self.0.entropy().pick(&hosts)));
         let port = *self.0.entropy().pick(&[80, 443, 8080, 1, u16::MAX]);
-        Target { url: TargetUrl { tls, host, port }, weight: u8::try_from(1 + self.below(100)).unwrap() }
+        let zone = self.maybe(|| Arc::from("eu-west-1a"));
+        Target { url: TargetUrl { tls, host, port }, weight: u8::try_from(1 + self.below(100)).unwrap(), zone }
+    }
+
+    fn health_check(&self) -> HealthCheck {
+        let small = || u8::try_from(1 + self.below(100)).unwrap();
+        let kind = match self.below(3) {
+            0 => ProbeKind::Tcp,
+            1 => ProbeKind::Grpc { service: self.maybe(|| "shop.Users".into()) },
+            _ => ProbeKind::Http(HttpProbe {
+                path: Arc::from(*self.0.entropy().pick(&["/health", "/", "/h?deep=1&x=%20"])),
+                host: self.maybe(|| "users.example".into()),
+                expect: [(200, 299), (404, 404)]
+                    .into_iter()
+                    .filter(|_| self.below(2) == 0)
+                    .map(|(first, last)| StatusRange { first, last })
+                    .collect(),
+            }),
+        };
+        HealthCheck {
+            kind,
+            interval: self.millis(1_000, 3_600_000),
+            timeout: self.millis(1, 60_000),
+            unhealthy_threshold: small(),
+            healthy_threshold: small(),
+            jitter_percent: small(),
+        }
     }
 
     fn service(&self) -> Service {
+        let load_balancing = match self.below(5) {
+            0 => LoadBalancing::LeastConnections,
+            1 => LoadBalancing::Latency,
+            2 => LoadBalancing::ConsistentHash(HashOn::Consumer),
+            3 => LoadBalancing::ConsistentHash(HashOn::Header("x-user".into())),
+            _ => LoadBalancing::RoundRobin,
+        };
+        let is_hashed = matches!(load_balancing, LoadBalancing::ConsistentHash(_));
         Service {
             id: self.0.service(),
             name: self.0.name("svc"),
             targets: (0..=self.below(3)).map(|_| self.target()).collect(),
             timeout: self.maybe(|| self.millis(1, 3_600_000)),
             total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
-            health_check: self.maybe(|| HealthCheck {
-                path: Arc::from(*self.0.entropy().pick(&["/health", "/", "/h?deep=1&x=%20"])),
-                interval: self.millis(1_000, 3_600_000),
-            }),
-            load_balancing: match self.below(5) {
-                0 => LoadBalancing::LeastConnections,
-                1 => LoadBalancing::Latency,
-                2 => LoadBalancing::ConsistentHash(HashOn::Consumer),
-                3 => LoadBalancing::ConsistentHash(HashOn::Header("x-user".into())),
-                _ => LoadBalancing::RoundRobin,
+            health_check: self.maybe(|| self.health_check()),
+            preference: Preference {
+                slow_start: self.maybe(|| self.millis(1_000, 3_600_000)).filter(|_| !is_hashed),
+                zone_min_percent: u8::try_from(self.below(101)).unwrap(),
             },
+            load_balancing,
             resilience: self.resilience(),
         }
     }
@@ -127,8 +156,11 @@ impl Maker {
                 max_ejected_percent: small(100),
             }),
             panic_percent: small(101) - 1,
-            circuit_breaker: self
-                .maybe(|| CircuitBreaker { max_requests: at_once(), max_pending: self.maybe(at_once) }),
+            circuit_breaker: self.maybe(|| CircuitBreaker {
+                max_requests: at_once(),
+                max_pending: self.maybe(at_once),
+                max_connections: self.maybe(at_once),
+            }),
         }
     }
 

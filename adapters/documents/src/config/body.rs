@@ -6,6 +6,7 @@ use novagate_policies::ConfigObject;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::health::HealthCheckBody;
 use super::resilience::{CircuitBreakerBody, OutlierDetectionBody, RetriesBody};
 use super::route_body::{MatchBody, MirrorBody, RedirectBody, RewriteBody, SplitBody, is_false};
 
@@ -38,6 +39,15 @@ pub struct ServiceBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^(consumer|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})$", example = "header:x-user")]
     pub hash_on: Option<String>,
+    /// For how long a target that has come, or come back, gets less than its share, milliseconds; not with
+    /// `consistent-hash`. Missing: it gets all of it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1000, maximum = 3_600_000)]
+    pub slow_start_ms: Option<u64>,
+    /// Targets in the gateway's own zone are preferred while so many percent of them take traffic; missing: 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 100)]
+    pub zone_min_percent: Option<u8>,
     /// Which requests are tried again; missing: on one other target, when no connection could be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<RetriesBody>,
@@ -56,26 +66,18 @@ pub struct ServiceBody {
 /// One upstream address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TargetBody {
-    /// `http` or `https`, a host and a port; no path, credentials, query or fragment.
+    /// `http` or `https`, a host and a port; no path, credentials, query or fragment. Or `http+srv` or `https+srv` and the
+    /// name of SRV records, `_service._tcp.domain`.
     #[schema(example = "http://10.0.0.5:8080")]
     pub url: String,
     /// Share of requests relative to the other targets.
     #[serde(default = "one")]
     #[schema(minimum = 1, maximum = 100, default = 1)]
     pub weight: u8,
-}
-
-/// An active health probe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HealthCheckBody {
-    /// Path that answers 2xx when the target is well.
-    #[schema(max_length = 1024, example = "/health")]
-    pub path: String,
-    /// Time between probes of one target, milliseconds.
-    #[serde(default = "ten_seconds")]
-    #[schema(minimum = 1000, maximum = 3_600_000, default = 10_000)]
-    pub interval_ms: u64,
+    /// Where it is: gateways whose `ZONE` is the same prefer it. Missing: nowhere in particular.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,63}$", example = "eu-west-1a")]
+    pub zone: Option<String>,
 }
 
 /// How one of several targets is chosen.
@@ -309,10 +311,6 @@ impl AcceptWord {
 
 const fn one() -> u8 {
     1
-}
-
-const fn ten_seconds() -> u64 {
-    10_000
 }
 
 const fn yes() -> bool {

@@ -9,13 +9,12 @@ use novagate_access::KeyDigest;
 use novagate_kernel::{ConsumerId, ConsumerKeyId, Name, ServiceId};
 use novagate_policies::{ConfigObject, Consumer, ConsumerKeyGrant, RateLimit};
 use novagate_ports_control::inbound::FieldFault;
-use novagate_routing::{HashOn, HealthCheck, LoadBalancing, Service, Target, TargetUrl};
+use novagate_routing::{HashOn, LoadBalancing, Preference, Service, Target, TargetUrl};
 use uuid::Uuid;
 
 use self::route::route_body;
-use super::body::{
-    AnyBody, BalancingWord, ConsumerBody, ConsumerKeyBody, HealthCheckBody, RateLimitBody, ServiceBody, TargetBody,
-};
+use super::body::{AnyBody, BalancingWord, ConsumerBody, ConsumerKeyBody, RateLimitBody, ServiceBody, TargetBody};
+use super::health::{HealthCheckBody, health_check};
 use super::resilience::{CircuitBreakerBody, OutlierDetectionBody, RetriesBody, resilience};
 
 pub(super) use self::route::route;
@@ -23,8 +22,9 @@ pub(super) use self::route::route;
 pub(super) fn service(id: Uuid, body: ServiceBody) -> Result<ConfigObject, FieldFault> {
     let target = |(at, target): (usize, TargetBody)| {
         let url = at_pointer(TargetUrl::parse(&target.url), || format!("/targets/{at}/url"))?;
-        Ok(Target { url, weight: target.weight })
+        Ok(Target { url, weight: target.weight, zone: target.zone.map(Into::into) })
     };
+    let preference = preference(&body)?;
     let resilience = resilience(&body)?;
     Ok(ConfigObject::Service(Service {
         id: ServiceId::from_uuid(id),
@@ -32,12 +32,22 @@ pub(super) fn service(id: Uuid, body: ServiceBody) -> Result<ConfigObject, Field
         targets: body.targets.into_iter().enumerate().map(target).collect::<Result<_, FieldFault>>()?,
         timeout: body.timeout_ms.map(Duration::from_millis),
         total_timeout: body.total_timeout_ms.map(Duration::from_millis),
-        health_check: body
-            .health_check
-            .map(|check| HealthCheck { path: check.path.into(), interval: Duration::from_millis(check.interval_ms) }),
+        health_check: body.health_check.map(health_check).transpose()?,
         load_balancing: load_balancing(body.load_balancing, body.hash_on.as_deref())?,
+        preference,
         resilience,
     }))
+}
+
+fn preference(body: &ServiceBody) -> Result<Preference, FieldFault> {
+    if body.load_balancing == BalancingWord::ConsistentHash && body.slow_start_ms.is_some() {
+        let rule = "is of no use with loadBalancing consistent-hash";
+        return Err(FieldFault::new("/slowStartMs".to_owned(), "not_allowed", rule.to_owned()));
+    }
+    Ok(Preference {
+        slow_start: body.slow_start_ms.map(Duration::from_millis),
+        zone_min_percent: body.zone_min_percent.unwrap_or(Preference::ZONE_MIN_PERCENT),
+    })
 }
 
 fn load_balancing(word: BalancingWord, hash_on: Option<&str>) -> Result<LoadBalancing, FieldFault> {
@@ -103,14 +113,15 @@ fn service_body(service: &Service) -> ServiceBody {
         targets: service
             .targets
             .iter()
-            .map(|target| TargetBody { url: target.url.to_string(), weight: target.weight })
+            .map(|target| TargetBody {
+                url: target.url.to_string(),
+                weight: target.weight,
+                zone: target.zone.as_deref().map(str::to_owned),
+            })
             .collect(),
         timeout_ms: service.timeout.map(millis),
         total_timeout_ms: service.total_timeout.map(millis),
-        health_check: service
-            .health_check
-            .as_ref()
-            .map(|check| HealthCheckBody { path: check.path.to_string(), interval_ms: millis(check.interval) }),
+        health_check: service.health_check.as_ref().map(HealthCheckBody::from),
         load_balancing: match service.load_balancing {
             LoadBalancing::RoundRobin => BalancingWord::RoundRobin,
             LoadBalancing::LeastConnections => BalancingWord::LeastConnections,
@@ -121,6 +132,9 @@ fn service_body(service: &Service) -> ServiceBody {
             LoadBalancing::ConsistentHash(hash_on) => Some(hash_on.to_string()),
             LoadBalancing::RoundRobin | LoadBalancing::LeastConnections | LoadBalancing::Latency => None,
         },
+        slow_start_ms: service.preference.slow_start.map(millis),
+        zone_min_percent: Some(service.preference.zone_min_percent)
+            .filter(|percent| *percent != Preference::ZONE_MIN_PERCENT),
         retries: service.resilience.retries.as_ref().map(RetriesBody::from),
         outlier_detection: service.resilience.outlier_detection.as_ref().map(OutlierDetectionBody::from),
         panic_percent: Some(service.resilience.panic_percent).filter(|percent| *percent > 0),

@@ -5,6 +5,7 @@
 
 mod body;
 mod convert;
+mod health;
 mod resilience;
 mod route_body;
 mod rules;
@@ -25,9 +26,10 @@ use crate::shape::{Shape, Unknown, check, check_object_except};
 use crate::text;
 
 pub use self::body::{
-    AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, HealthCheckBody, LimitByWord, NoPolicy,
-    RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
+    AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, LimitByWord, NoPolicy, RateLimitBody, RouteBody,
+    RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
 };
+pub use self::health::{HealthCheckBody, ProbeWord, StatusBody};
 pub use self::resilience::{CircuitBreakerBody, GroundWord, OutlierDetectionBody, RetriesBody};
 pub use self::route_body::{
     ConditionBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, SchemeWord, ShareBody, SplitBody,

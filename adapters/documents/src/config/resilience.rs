@@ -102,6 +102,10 @@ pub struct CircuitBreakerBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub max_pending: Option<u32>,
+    /// Connections that are open to its targets, idle ones included; missing: their number has no bound of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub max_connections: Option<u32>,
 }
 
 const AT_ONCE: Shape = Shape::Integer { min: 1, max: 1_000_000 };
@@ -131,7 +135,11 @@ pub(super) const OUTLIERS: Shape = Shape::Object(&[
 
 pub(super) const PANIC: Shape = Shape::Integer { min: 0, max: 100 };
 
-pub(super) const BREAKER: Shape = Shape::Object(&[needed("maxRequests", AT_ONCE), nullable("maxPending", AT_ONCE)]);
+pub(super) const BREAKER: Shape = Shape::Object(&[
+    needed("maxRequests", AT_ONCE),
+    nullable("maxPending", AT_ONCE),
+    nullable("maxConnections", AT_ONCE),
+]);
 
 /// From the body of a service.
 pub(super) fn resilience(body: &ServiceBody) -> Result<Resilience, FieldFault> {
@@ -139,10 +147,7 @@ pub(super) fn resilience(body: &ServiceBody) -> Result<Resilience, FieldFault> {
         retries: body.retries.as_ref().map(retries).transpose()?,
         outlier_detection: body.outlier_detection.as_ref().map(outliers).transpose()?,
         panic_percent: body.panic_percent.unwrap_or_default(),
-        circuit_breaker: body
-            .circuit_breaker
-            .as_ref()
-            .map(|breaker| CircuitBreaker { max_requests: breaker.max_requests, max_pending: breaker.max_pending }),
+        circuit_breaker: body.circuit_breaker.as_ref().map(CircuitBreaker::from),
     })
 }
 
@@ -221,7 +226,15 @@ impl From<&OutlierDetection> for OutlierDetectionBody {
 
 impl From<&CircuitBreaker> for CircuitBreakerBody {
     fn from(rule: &CircuitBreaker) -> Self {
-        Self { max_requests: rule.max_requests, max_pending: rule.max_pending }
+        let CircuitBreaker { max_requests, max_pending, max_connections } = *rule;
+        Self { max_requests, max_pending, max_connections }
+    }
+}
+
+impl From<&CircuitBreakerBody> for CircuitBreaker {
+    fn from(body: &CircuitBreakerBody) -> Self {
+        let CircuitBreakerBody { max_requests, max_pending, max_connections } = *body;
+        Self { max_requests, max_pending, max_connections }
     }
 }
 
@@ -315,7 +328,7 @@ mod tests {
                 }),
             ),
             ("panicPercent", json!(50)),
-            ("circuitBreaker", json!({"maxRequests": 100, "maxPending": 10})),
+            ("circuitBreaker", json!({"maxRequests": 100, "maxPending": 10, "maxConnections": 20})),
         ] {
             let object = parse_object(ObjectKind::Service, Uuid::nil(), &service(field, &value)).unwrap();
             let written = render_object(&object);
@@ -354,7 +367,8 @@ mod tests {
             ("circuitBreaker", json!({}), "/maxRequests", "required"),
             ("circuitBreaker", json!({"maxRequests": 0}), "/maxRequests", "out_of_range"),
             ("circuitBreaker", json!({"maxRequests": 1, "maxPending": 0}), "/maxPending", "out_of_range"),
-            ("circuitBreaker", json!({"maxRequests": 1, "maxConnections": 1}), "/maxConnections", "unknown_field"),
+            ("circuitBreaker", json!({"maxRequests": 1, "maxConnections": 0}), "/maxConnections", "out_of_range"),
+            ("circuitBreaker", json!({"maxRequests": 1, "maxHosts": 1}), "/maxHosts", "unknown_field"),
         ] {
             assert_eq!(faults(field, &value), [(format!("/{field}{pointer}"), code.to_owned())], "{value}");
         }

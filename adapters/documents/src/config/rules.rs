@@ -3,13 +3,17 @@
 use novagate_access::KeyDigest;
 use novagate_kernel::{ConsumerId, Name};
 use novagate_routing::{
-    ConditionOn, Expression, HashOn, HostPattern, MAX_PATTERN_BYTES, PathPattern, TargetUrl, ValueTest,
+    ConditionOn, Expression, HashOn, HostPattern, MAX_PATTERN_BYTES, PathPattern, StatusRange, TargetUrl, ValueTest,
+    is_zone,
 };
 
 use crate::fault::Broken;
 
 /// Longest path of a health check, in bytes.
 const MAX_PROBE_PATH: usize = 1024;
+
+/// Longest name of a gRPC service, in bytes.
+const MAX_GRPC_SERVICE: usize = 255;
 
 /// Longest method, in bytes.
 const MAX_METHOD: usize = 32;
@@ -89,4 +93,19 @@ pub(super) fn consumer_id(text: &str) -> Result<(), Broken> {
 
 pub(super) fn key_digest(text: &str) -> Result<(), Broken> {
     KeyDigest::parse(text).map(drop).map_err(|error| Broken::new("invalid_digest", error.to_string()))
+}
+
+pub(super) fn zone(text: &str) -> Result<(), Broken> {
+    let rule = "must have 1 to 63 letters, digits, hyphens, dots and underscores";
+    if is_zone(text) { Ok(()) } else { Err(Broken::new("invalid_zone", rule)) }
+}
+
+pub(super) fn status_range(text: &str) -> Result<(), Broken> {
+    StatusRange::parse(text).map(drop).map_err(|error| Broken::new("invalid_status", error.to_string()))
+}
+
+pub(super) fn grpc_service(text: &str) -> Result<(), Broken> {
+    let fits = (1..=MAX_GRPC_SERVICE).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let rule = format!("must have 1 to {MAX_GRPC_SERVICE} visible ASCII characters");
+    if fits { Ok(()) } else { Err(Broken::new("invalid_service", rule)) }
 }

@@ -2,7 +2,7 @@
 
 use novagate_kernel::ObjectKind;
 
-use super::{resilience, rules};
+use super::{health, resilience, rules};
 use crate::shape::{Field, Need, Shape};
 
 /// The lists of a whole configuration, in compile order.
@@ -31,23 +31,22 @@ const NAME: Shape = Shape::Text(rules::name);
 const MAX: Shape = Shape::Integer { min: 1, max: 1_000_000 };
 const WINDOW: Shape = Shape::Integer { min: 1_000, max: DAY_MS };
 
-static TARGET: Shape =
-    Shape::Object(&[needed("url", Shape::Text(rules::url)), optional("weight", Shape::Integer { min: 1, max: 100 })]);
+static TARGET: Shape = Shape::Object(&[
+    needed("url", Shape::Text(rules::url)),
+    optional("weight", Shape::Integer { min: 1, max: 100 }),
+    nullable("zone", Shape::Text(rules::zone)),
+]);
 
 static SERVICE: Shape = Shape::Object(&[
     needed("name", NAME),
     needed("targets", Shape::List { of: &TARGET, min: 1, max: 256, distinct: false }),
     nullable("timeoutMs", Shape::Integer { min: 1, max: HOUR_MS }),
     nullable("totalTimeoutMs", Shape::Integer { min: 1, max: DAY_MS }),
-    nullable(
-        "healthCheck",
-        Shape::Object(&[
-            needed("path", Shape::Text(rules::probe_path)),
-            optional("intervalMs", Shape::Integer { min: 1_000, max: HOUR_MS }),
-        ]),
-    ),
+    nullable("healthCheck", health::CHECK),
     optional("loadBalancing", Shape::Word(&["round-robin", "least-connections", "latency", "consistent-hash"])),
     nullable("hashOn", Shape::Text(rules::hash_on)),
+    nullable("slowStartMs", Shape::Integer { min: 1_000, max: HOUR_MS }),
+    nullable("zoneMinPercent", Shape::Integer { min: 0, max: 100 }),
     nullable("retries", resilience::RETRIES),
     nullable("outlierDetection", resilience::OUTLIERS),
     nullable("panicPercent", resilience::PANIC),

@@ -5,7 +5,6 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use novagate_kernel::ErrorCode;
 use novagate_policies::{Affinity, CompiledForward, CompiledMirror, CompiledRoute, Grounds, Identity};
@@ -13,9 +12,9 @@ use novagate_routing::{ForwardHost, ForwardPath, Found, HashOn, LoadBalancing, R
 
 use super::{Admission, Asked, Drafts, Passage, Request};
 use crate::generation::Generation;
+use crate::mirror::Copies;
 use crate::observe::cells::add;
 use crate::refusal::Refusal;
-use crate::upstream::target::UpstreamTarget;
 use crate::wire::names::FieldName;
 use crate::wire::request::{Forward, KeyFields};
 use crate::wire::websocket;
@@ -92,7 +91,7 @@ impl Admission<'_> {
     }
 
     /// The target of a copy, if the request in hand is copied. Who has no target up gets none.
-    fn mirror(&self, mirror: CompiledMirror, generation: &Generation) -> Option<(Rc<UpstreamTarget>, Duration)> {
+    fn mirror(&self, mirror: CompiledMirror, generation: &Generation) -> Option<Box<Copies>> {
         let (service, upstream) = generation.service(mirror.service)?;
         if !upstream.takes_copy(mirror.percent) {
             return None;
@@ -103,7 +102,8 @@ impl Admission<'_> {
             add(&self.worker.cells.mirrors_left_out, 1);
             return None;
         };
-        Some((Rc::clone(&candidate.target), limit))
+        let target = Rc::clone(&candidate.target);
+        Some(Box::new(Copies { target, limit, bound: upstream.bound(service) }))
     }
 
     /// Writes the line that tells the client where to go.

@@ -124,12 +124,12 @@ impl Connection {
 
     /// Sends a copy to the mirror, if there is to be one.
     fn copy(&self, passage: &mut Passage, manners: &Manners) {
-        let Some((target, limit)) = passage.mirror.take() else { return };
+        let Some(to) = passage.mirror.take() else { return };
         let mut head = self.drafts.head.clone();
         if let Some(place) = &passage.authority {
-            replace_authority(&mut head, &mut place.clone(), &target.authority);
+            replace_authority(&mut head, &mut place.clone(), &to.target.authority);
         }
-        let copy = MirroredRequest { target, head, asks_head_only: manners.method == MethodKind::Head, limit };
+        let copy = MirroredRequest { to: *to, head, asks_head_only: manners.method == MethodKind::Head };
         copy.send(&self.worker, manners.body, self.client.input.unread());
     }
 
@@ -179,12 +179,13 @@ impl Connection {
             }
             let longest = course.head_limit.min(CONNECT_LIMIT);
             let left = self.deadline.until(course.total);
+            let slot = course.upstream.slot(course.service).map_err(|_open| ErrorCode::Overloaded)?;
             let connected = {
                 let _waits = course.upstream.wait(course.service).map_err(|_open| ErrorCode::Overloaded)?;
                 self.worker.shared.connector.connect(&candidate.target, longest.min(left)).await
             };
             let fault = match connected {
-                Ok(conn) => return Ok(conn),
+                Ok(conn) => return Ok(UpstreamConn { slot, ..conn }),
                 Err(fault) => fault,
             };
             // What was given less time than usual has not failed by itself.

@@ -10,13 +10,16 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use novagate_net::Resolver;
+use novagate_ports_base::Entropy;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 
+use super::eyeballs;
 use super::stream::UpstreamConn;
 use super::target::UpstreamTarget;
+use crate::http2::ALPN;
 use crate::transport::Transport;
 
 /// Longest wait for a connection, TLS included.
@@ -43,7 +46,10 @@ pub(crate) enum ConnectFault {
 #[derive(Clone)]
 pub(crate) struct Connector {
     tls: TlsConnector,
+    http2_tls: TlsConnector,
     resolver: Resolver,
+    /// Decides among the instances of a service.
+    entropy: Arc<dyn Entropy>,
     denied: Arc<[IpNet]>,
     own: Arc<[SocketAddr]>,
 }
@@ -53,10 +59,13 @@ impl Connector {
     pub(crate) fn new(
         tls: Arc<ClientConfig>,
         resolver: Resolver,
-        denied: Arc<[IpNet]>,
-        own: Arc<[SocketAddr]>,
+        entropy: Arc<dyn Entropy>,
+        (denied, own): (Arc<[IpNet]>, Arc<[SocketAddr]>),
     ) -> Self {
-        Self { tls: TlsConnector::from(tls), resolver, denied, own }
+        let mut http2 = ClientConfig::clone(&tls);
+        http2.alpn_protocols = vec![ALPN.to_vec()];
+        let (tls, http2_tls) = (TlsConnector::from(tls), TlsConnector::from(Arc::new(http2)));
+        Self { tls, http2_tls, resolver, entropy, denied, own }
     }
 
     /// A new connection, within `limit` and never later than some seconds.
@@ -65,33 +74,44 @@ impl Connector {
         target: &Rc<UpstreamTarget>,
         limit: Duration,
     ) -> Result<UpstreamConn, ConnectFault> {
+        self.connect_with(&self.tls, target, limit).await
+    }
+
+    /// The same for HTTP/2, which is offered alone where TLS is spoken.
+    pub(crate) async fn connect_http2(
+        &self,
+        target: &Rc<UpstreamTarget>,
+        limit: Duration,
+    ) -> Result<UpstreamConn, ConnectFault> {
+        self.connect_with(&self.http2_tls, target, limit).await
+    }
+
+    async fn connect_with(
+        &self,
+        tls: &TlsConnector,
+        target: &Rc<UpstreamTarget>,
+        limit: Duration,
+    ) -> Result<UpstreamConn, ConnectFault> {
         let work = async {
             let stream = self.reach(target).await?;
             // Fails only on a connection that is gone already, which the exchange will tell.
             let _ = stream.set_nodelay(true);
-            self.secure(target, stream).await.map(UpstreamConn::new)
+            secure(tls, target, stream).await.map(UpstreamConn::new)
         };
         timeout(limit.min(CONNECT_LIMIT), work).await.unwrap_or(Err(ConnectFault::TimedOut))
     }
 
     /// The first of the target's addresses that accepts.
     async fn reach(&self, target: &Rc<UpstreamTarget>) -> Result<TcpStream, ConnectFault> {
-        let mut addresses = target.known_addresses();
-        if addresses.is_empty() {
-            addresses = target.ask(&self.resolver).await.map_err(|_unknown| ConnectFault::Unresolved)?;
-        } else if target.wants_asking() {
+        if target.names.is_unknown() {
+            target.names.ask(&target.url, &self.resolver).await.map_err(|_unknown| ConnectFault::Unresolved)?;
+        } else if target.names.wants_asking() {
             let (target, resolver) = (Rc::clone(target), self.resolver.clone());
             // The old addresses stay when there is no answer.
-            tokio::task::spawn_local(async move { target.ask(&resolver).await.is_ok() });
+            tokio::task::spawn_local(async move { target.names.ask(&target.url, &resolver).await.is_ok() });
         }
-        let mut fault = ConnectFault::Unresolved;
-        for address in addresses.iter() {
-            match self.connect_to(*address).await {
-                Ok(stream) => return Ok(stream),
-                Err(cause) => fault = cause,
-            }
-        }
-        Err(fault)
+        let addresses = target.names.addresses(|| u64::from_ne_bytes(self.entropy.bytes()));
+        eyeballs::first(&addresses, ConnectFault::Unresolved, |address| self.connect_to(address)).await
     }
 
     async fn connect_to(&self, address: SocketAddr) -> Result<TcpStream, ConnectFault> {
@@ -114,15 +134,15 @@ impl Connector {
         let is_here = peer.ip() == local.ip() || is_loopback(peer.ip());
         is_here && self.own.iter().any(|own| own.ip().is_unspecified() && own.port() == peer.port())
     }
+}
 
-    async fn secure(&self, target: &UpstreamTarget, stream: TcpStream) -> Result<Transport, ConnectFault> {
-        if !target.url.tls {
-            return Ok(Transport::plain(stream));
-        }
-        let name = target.server_name.clone().ok_or(ConnectFault::Unresolved)?;
-        let stream = self.tls.connect(name, stream).await.map_err(|_refused| ConnectFault::Unreachable)?;
-        Ok(Transport::tls(stream))
+async fn secure(tls: &TlsConnector, target: &UpstreamTarget, stream: TcpStream) -> Result<Transport, ConnectFault> {
+    if !target.url.tls {
+        return Ok(Transport::plain(stream));
     }
+    let name = target.server_name.clone().ok_or(ConnectFault::Unresolved)?;
+    let stream = tls.connect(name, stream).await.map_err(|_refused| ConnectFault::Unreachable)?;
+    Ok(Transport::tls(stream))
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

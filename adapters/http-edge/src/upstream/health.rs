@@ -16,22 +16,29 @@ use novagate_routing::{OutlierDetection, Resilience, Target, TargetUrl};
 
 use super::breaker::Breaker;
 use super::outlier::TargetState;
+use super::preference::Preferences;
+use super::slots::Slots;
 
 /// What all workers know about a service that has rules about targets that fail.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceState {
     pub(crate) breaker: Breaker,
+    pub(crate) slots: Arc<Slots>,
     /// Held by whoever changes which targets are ejected.
     ejecting: Mutex<()>,
 }
+
+/// What is known about the targets of one service.
+type States = HashMap<TargetUrl, Arc<TargetState>>;
 
 /// What is known about all targets.
 #[derive(Debug)]
 pub(crate) struct HealthBoard {
     start: Instant,
-    states: Mutex<HashMap<(ServiceId, TargetUrl), Arc<TargetState>>>,
+    states: Mutex<HashMap<ServiceId, States>>,
     services: Mutex<HashMap<ServiceId, Arc<ServiceState>>>,
     live: Arc<ArcSwapOption<LiveConfig>>,
+    zone: Option<Arc<str>>,
 }
 
 impl ServiceState {
@@ -78,14 +85,20 @@ impl ServiceState {
                 return;
             }
             let Some(first) = ejected.min_by_key(|each| each.rest().until_ms) else { return };
-            first.readmit();
+            first.readmit(now_ms);
         }
     }
 }
 
 impl HealthBoard {
-    pub(crate) fn new(live: Arc<ArcSwapOption<LiveConfig>>) -> Self {
-        Self { start: Instant::now(), states: Mutex::default(), services: Mutex::default(), live }
+    /// `zone` is where this gateway is.
+    pub(crate) fn new(live: Arc<ArcSwapOption<LiveConfig>>, zone: Option<Arc<str>>) -> Self {
+        Self { start: Instant::now(), states: Mutex::default(), services: Mutex::default(), live, zone }
+    }
+
+    /// What a service prefers in this gateway.
+    pub(crate) fn preferences(&self, service: &CompiledService) -> Option<Box<Preferences>> {
+        Preferences::of(service, self.zone.as_deref())
     }
 
     /// Milliseconds since its start.
@@ -93,10 +106,15 @@ impl HealthBoard {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The state of a service's target; takes a lock, so not for every request.
-    pub(crate) fn state(&self, service: ServiceId, target: &Target) -> Arc<TargetState> {
+    /// The states of a service's targets, in their order; takes a lock, so not for every request. A target that was not
+    /// there while others were has come at this moment.
+    pub(crate) fn states(&self, service: &CompiledService) -> Vec<Arc<TargetState>> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(states.entry((service, target.url.clone())).or_default())
+        let known = states.entry(service.id).or_default();
+        let joins = !known.is_empty();
+        let new = || if joins { TargetState::joining(self.now_ms()) } else { TargetState::default() };
+        let state = |target: &Target| Arc::clone(known.entry(target.url.clone()).or_insert_with(|| Arc::new(new())));
+        service.targets.iter().map(state).collect()
     }
 
     /// What the workers know of a service together, if it has rules or had some; takes a lock, so not for every request.
@@ -111,7 +129,10 @@ impl HealthBoard {
     /// Forgets targets and services that no worker knows any more.
     pub(crate) fn prune(&self) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
-        states.retain(|_, state| Arc::strong_count(state) > 1);
+        states.retain(|_, known| {
+            known.retain(|_, state| Arc::strong_count(state) > 1);
+            !known.is_empty()
+        });
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         services.retain(|_, state| Arc::strong_count(state) > 1);
     }
@@ -120,24 +141,33 @@ impl HealthBoard {
         let now_ms = self.now_ms();
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let alone = service.targets.len() == 1;
-        let known = |target: &Target| states.get(&(service.id, target.url.clone()));
+        let preferences = self.preferences(service);
+        let known = |target: &Target| states.get(&service.id).and_then(|known| known.get(&target.url));
         let is_up = |target: &&Target| known(target).is_none_or(|state| state.is_up(now_ms, alone));
         let rest = |target: &Target| {
             let rest = known(target)?.rest();
             let lasts = !alone && rest.times > 0 && rest.lasts(now_ms);
             lasts.then(|| (target.url.clone(), Duration::from_millis(rest.until_ms - now_ms)))
         };
+        let is_warming = |target: &&Target| {
+            let preferences = preferences.as_ref().filter(|_| !alone && is_up(target));
+            preferences.is_some_and(|each| known(target).and_then(|state| each.warmth(state, now_ms)).is_some())
+        };
         let healthy = service.targets.iter().filter(is_up).count();
-        let running = service.resilience.circuit_breaker.map(|_rule| {
-            let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
-            services.get(&service.id).map_or(0, |state| state.breaker.running())
-        });
+        let panics = panics(service.resilience.panic_percent, healthy, service.targets.len());
+        let is_up_at = |at: usize| service.targets.get(at).is_some_and(|target| is_up(&target));
+        let services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        let (shared, rule) = (services.get(&service.id), service.resilience.circuit_breaker);
+        let bound = rule.and_then(|rule| rule.max_connections);
         UpstreamState {
-            healthy: u16::try_from(healthy).unwrap_or(u16::MAX),
-            total: u16::try_from(service.targets.len()).unwrap_or(u16::MAX),
+            healthy: count(healthy),
+            total: count(service.targets.len()),
             ejected: service.targets.iter().filter_map(rest).collect(),
-            panics: panics(service.resilience.panic_percent, healthy, service.targets.len()),
-            running,
+            warming: count(service.targets.iter().filter(is_warming).count()),
+            own_zone_only: !panics && preferences.as_ref().is_some_and(|each| each.stays_in_zone(is_up_at)),
+            panics,
+            running: rule.map(|_rule| shared.map_or(0, |state| state.breaker.running())),
+            connections: bound.map(|_most| shared.map_or(0, |state| state.slots.open())),
         }
     }
 }
@@ -147,6 +177,10 @@ impl UpstreamHealth for HealthBoard {
         let live = self.live.load();
         live.as_ref()?.compiled.service_by_id(service).map(|service| self.look(service))
     }
+}
+
+fn count(targets: usize) -> u16 {
+    u16::try_from(targets).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]

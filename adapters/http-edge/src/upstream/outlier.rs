@@ -1,4 +1,4 @@
-//! What is known about one target of one service: whether it rests, and whether its probes are good.
+//! What is known about one target of one service: whether it rests, whether its probes are good, since when it is back.
 //!
 //! Always: written by all workers without a lock. A service without a rule of its own lets a target rest for five seconds
 //! after three failed connections in a row. Not here: how many targets may rest at once (`health`), the times of ejections
@@ -8,16 +8,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use novagate_policies::{Ejection, RateWindow};
-use novagate_routing::OutlierDetection;
+use novagate_routing::{HealthCheck, OutlierDetection};
 
 /// Failed connections in a row after which a target rests.
 const FAILURES: u32 = 3;
 /// How long it rests, in milliseconds.
 const REST_MS: u64 = 5000;
-/// Failed probes in a row after which a target is taken out.
-const PROBE_FAILURES: u32 = 3;
-/// Good probes in a row after which it is taken in again.
-const PROBE_SUCCESSES: u32 = 2;
 
 /// What is known about one target of one service.
 #[derive(Debug, Default)]
@@ -31,9 +27,16 @@ pub(crate) struct TargetState {
     probed_down: AtomicBool,
     /// Probes in a row that contradict `probed_down`.
     probes: AtomicU32,
+    /// When it has come, or come back in another way than by the end of `rest`; milliseconds. 0: it was always there.
+    since: AtomicU64,
 }
 
 impl TargetState {
+    /// Of a target that joins others at this moment.
+    pub(crate) fn joining(now_ms: u64) -> Self {
+        Self { since: AtomicU64::new(now_ms.max(1)), ..Self::default() }
+    }
+
     /// A connection could not be made, and the service has no rule of its own.
     pub(crate) fn note_failure(&self, now_ms: u64) {
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
@@ -46,6 +49,7 @@ impl TargetState {
     pub(crate) fn note_success(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
+            self.since.fetch_max(self.rest().until_ms, Ordering::Relaxed);
             self.rest.store(0, Ordering::Relaxed);
         }
     }
@@ -81,8 +85,14 @@ impl TargetState {
     }
 
     /// Takes it back into traffic.
-    pub(crate) fn readmit(&self) {
+    pub(crate) fn readmit(&self, now_ms: u64) {
+        self.since.fetch_max(now_ms, Ordering::Relaxed);
         self.rest.store(0, Ordering::Relaxed);
+    }
+
+    /// Since when it takes traffic, if it does; nothing when it has done so from the beginning.
+    pub(crate) fn since(&self) -> Option<u64> {
+        Some(self.since.load(Ordering::Relaxed).max(self.rest().until_ms)).filter(|since| *since > 0)
     }
 
     /// The newest rest; it may be over.
@@ -91,23 +101,26 @@ impl TargetState {
     }
 
     /// A probe has ended.
-    pub(crate) fn note_probe(&self, well: bool) {
+    pub(crate) fn note_probe(&self, well: bool, check: &HealthCheck, now_ms: u64) {
         let down = self.probed_down.load(Ordering::Relaxed);
         if well != down {
             self.probes.store(0, Ordering::Relaxed);
             return;
         }
-        let needed = if down { PROBE_SUCCESSES } else { PROBE_FAILURES };
+        let needed = u32::from(if down { check.healthy_threshold } else { check.unhealthy_threshold });
         if self.probes.fetch_add(1, Ordering::Relaxed) + 1 >= needed {
             self.probes.store(0, Ordering::Relaxed);
+            self.since.fetch_max(now_ms, Ordering::Relaxed);
             self.probed_down.store(!down, Ordering::Relaxed);
         }
     }
 
     /// No probe says anything about it any more.
-    pub(crate) fn forget_probes(&self) {
+    pub(crate) fn forget_probes(&self, now_ms: u64) {
         self.probes.store(0, Ordering::Relaxed);
-        self.probed_down.store(false, Ordering::Relaxed);
+        if self.probed_down.swap(false, Ordering::Relaxed) {
+            self.since.fetch_max(now_ms, Ordering::Relaxed);
+        }
     }
 
     /// Whether it is well.
@@ -120,7 +133,7 @@ impl TargetState {
 mod tests {
     use std::time::Duration;
 
-    use novagate_routing::ErrorRate;
+    use novagate_routing::{ErrorRate, ProbeKind};
 
     use super::*;
 
@@ -149,19 +162,55 @@ mod tests {
         assert!(state.is_up(6001, false));
     }
 
+    fn check(unhealthy_threshold: u8, healthy_threshold: u8) -> HealthCheck {
+        let usual = HealthCheck::every(Duration::from_secs(1), ProbeKind::Tcp);
+        HealthCheck { unhealthy_threshold, healthy_threshold, ..usual }
+    }
+
     #[test]
     fn three_failed_probes_take_a_target_out_and_two_good_ones_take_it_in() {
-        let state = TargetState::default();
+        let (state, check) = (TargetState::default(), check(3, 2));
         for well in [false, false, true, false, false] {
-            state.note_probe(well);
+            state.note_probe(well, &check, 0);
         }
         assert!(state.is_up(0, true));
-        state.note_probe(false);
+        state.note_probe(false, &check, 0);
         assert!(!state.is_up(0, true));
-        state.note_probe(true);
+        state.note_probe(true, &check, 0);
         assert!(!state.is_up(0, true));
-        state.note_probe(true);
+        state.note_probe(true, &check, 0);
         assert!(state.is_up(0, true));
+    }
+
+    #[test]
+    fn a_service_has_thresholds_of_its_own() {
+        let (state, check) = (TargetState::default(), check(1, 3));
+        state.note_probe(false, &check, 0);
+        assert!(!state.is_up(0, true));
+        (0..2).for_each(|_| state.note_probe(true, &check, 0));
+        assert!(!state.is_up(0, true));
+        state.note_probe(true, &check, 0);
+        assert!(state.is_up(0, true));
+    }
+
+    #[test]
+    fn it_is_known_since_when_a_target_is_back() {
+        let (state, check) = (TargetState::joining(7), check(1, 1));
+        assert_eq!((state.since(), TargetState::default().since()), (Some(7), None));
+        state.note_probe(false, &check, 100);
+        state.note_probe(true, &check, 200);
+        assert_eq!(state.since(), Some(200), "its probes are good again");
+        state.note_probe(false, &check, 250);
+        state.forget_probes(300);
+        state.forget_probes(400);
+        assert_eq!(state.since(), Some(300), "nobody probes it any more");
+        state.eject(&rule(), 1_000);
+        assert_eq!(state.since(), Some(11_000), "its ejection ends by itself");
+        state.readmit(5_000);
+        assert_eq!(state.since(), Some(5_000), "an edit has taken it back");
+        (0..3).for_each(|_| state.note_failure(10_000));
+        state.note_success();
+        assert_eq!(state.since(), Some(15_000), "also when the rest itself is forgotten");
     }
 
     fn rule() -> OutlierDetection {
@@ -188,7 +237,7 @@ mod tests {
         assert!(state.note(&rule(), true, 10_001));
         state.eject(&rule(), 10_001);
         assert!(!state.is_up(30_000, false) && state.is_up(30_001, false), "twice as long");
-        state.readmit();
+        state.readmit(10_002);
         assert!(state.is_up(10_002, false));
     }
 

@@ -1,42 +1,42 @@
 //! Active health checks: one thread of their own, so that a probe never delays a request.
 //!
-//! Always: every target of a service with a health check is asked in the check's interval; only a 2xx within five seconds
-//! is well; redirects are not followed. Not here: what results mean (`health`).
+//! Always: every target of a service with a health check is asked in the check's interval, give or take its jitter, and by
+//! one probe at a time; what is not there in the check's time is not well; redirects are not followed. Not here: what
+//! results mean (`health`).
+
+mod grpc;
+mod http;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use novagate_kernel::ServiceId;
-use novagate_policies::CompiledService;
+use novagate_policies::{CompiledService, jittered};
+use novagate_ports_base::Entropy;
 use novagate_ports_edge::LiveConfig;
-use novagate_routing::{HealthCheck, Target, TargetUrl};
+use novagate_routing::{HealthCheck, ProbeKind, Target, TargetUrl};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::connect::Connector;
 use super::health::HealthBoard;
 use super::outlier::TargetState;
-use super::stream::UpstreamConn;
 use super::target::UpstreamTarget;
-use crate::wire::buffer::BufferStore;
-use crate::wire::request::write_probe;
-use crate::wire::response::ResponseParser;
 
 /// How often it is looked for probes that are due.
 const ROUND: Duration = Duration::from_millis(250);
-/// Longest wait for an answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Probes the targets of the live configuration.
 pub(crate) struct Prober {
     pub(crate) live: Arc<ArcSwapOption<LiveConfig>>,
     pub(crate) board: Arc<HealthBoard>,
     pub(crate) connector: Connector,
+    /// For jitter.
+    pub(crate) entropy: Arc<dyn Entropy>,
 }
 
 /// A target that is probed.
@@ -48,6 +48,13 @@ struct Patient {
 }
 
 type Patients = HashMap<(ServiceId, TargetUrl), Patient>;
+
+impl Patient {
+    fn new(target: &Target, state: Arc<TargetState>) -> Self {
+        let target = Rc::new(UpstreamTarget::new(target.url.clone()));
+        Self { target, state, due: Instant::now(), running: Rc::default() }
+    }
+}
 
 impl Prober {
     /// Probes for ever.
@@ -77,23 +84,18 @@ impl Prober {
         patients.retain(|(id, url), patient| {
             let stays = is_checked(*id, url);
             if !stays {
-                patient.state.forget_probes();
+                patient.state.forget_probes(self.board.now_ms());
             }
             stays
         });
         for service in checked() {
-            for target in &*service.targets {
-                patients.entry((service.id, target.url.clone())).or_insert_with(|| self.patient(service.id, target));
+            for (at, target) in service.targets.iter().enumerate() {
+                if let Entry::Vacant(place) = patients.entry((service.id, target.url.clone()))
+                    && let Some(state) = self.board.states(service).into_iter().nth(at)
+                {
+                    place.insert(Patient::new(target, state));
+                }
             }
-        }
-    }
-
-    fn patient(&self, service: ServiceId, target: &Target) -> Patient {
-        Patient {
-            target: Rc::new(UpstreamTarget::new(target.url.clone())),
-            state: self.board.state(service, target),
-            due: Instant::now(),
-            running: Rc::default(),
         }
     }
 
@@ -104,55 +106,31 @@ impl Prober {
             if patient.due > now || patient.running.replace(true) {
                 continue;
             }
-            patient.due = now + check.interval;
-            let (connector, path) = (self.connector.clone(), Arc::clone(&check.path));
+            let random = u64::from_ne_bytes(self.entropy.bytes());
+            patient.due = now + jittered(check.interval, check.jitter_percent, random);
+            let (connector, board, check) = (self.connector.clone(), Arc::clone(&self.board), check.clone());
             let (target, state) = (Rc::clone(&patient.target), Arc::clone(&patient.state));
             let running = Rc::clone(&patient.running);
             tokio::task::spawn_local(async move {
-                let well = timeout(ANSWER_LIMIT, probe(&connector, &target, &path)).await.unwrap_or(false);
-                state.note_probe(well);
+                let well = timeout(check.timeout, probe(&connector, &target, &check)).await.unwrap_or(false);
+                state.note_probe(well, &check, board.now_ms());
                 running.set(false);
             });
         }
     }
 }
 
-/// Whether the target answers 2xx.
-async fn probe(connector: &Connector, target: &Rc<UpstreamTarget>, path: &str) -> bool {
-    let Ok(mut conn) = connector.connect(target, ANSWER_LIMIT).await else { return false };
-    let mut request = Vec::new();
-    write_probe(&mut request, path, &target.authority);
-    let (store, mut sent) = (BufferStore::default(), 0);
-    poll_fn(|cx| poll_probe(&mut conn, cx, &request, &mut sent, &store)).await
-}
-
-fn poll_probe(
-    conn: &mut UpstreamConn,
-    cx: &mut Context<'_>,
-    request: &[u8],
-    sent: &mut usize,
-    store: &BufferStore,
-) -> Poll<bool> {
-    while let Some(rest) = request.get(*sent..).filter(|rest| !rest.is_empty()) {
-        match conn.transport.poll_send(cx, &[rest, b""]) {
-            Poll::Ready(Ok(count)) => *sent += count,
-            Poll::Ready(Err(_broken)) => return Poll::Ready(false),
-            Poll::Pending => return Poll::Pending,
-        }
-    }
-    if conn.transport.poll_flush(cx).is_pending() {
-        return Poll::Pending;
-    }
-    loop {
-        match ResponseParser::default().parse(conn.input.unread(), false, &mut Vec::new()) {
-            Ok(Some(head)) if head.status < 200 => conn.input.consume(head.len),
-            Ok(Some(head)) => return Poll::Ready((200..300).contains(&head.status)),
-            Ok(None) => match conn.poll_fill(cx, store) {
-                Poll::Ready(Ok(count)) if count > 0 => {}
-                Poll::Ready(_) => return Poll::Ready(false),
-                Poll::Pending => return Poll::Pending,
-            },
-            Err(_bad) => return Poll::Ready(false),
-        }
+/// Whether the target is well.
+async fn probe(connector: &Connector, target: &Rc<UpstreamTarget>, check: &HealthCheck) -> bool {
+    match &check.kind {
+        ProbeKind::Tcp => connector.connect(target, check.timeout).await.is_ok(),
+        ProbeKind::Http(probe) => match connector.connect(target, check.timeout).await {
+            Ok(conn) => http::is_well(conn, &target.authority, probe).await,
+            Err(_fault) => false,
+        },
+        ProbeKind::Grpc { service } => match connector.connect_http2(target, check.timeout).await {
+            Ok(conn) => grpc::is_serving(conn.transport, target, service.as_deref()).await,
+            Err(_fault) => false,
+        },
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
+use super::slots::Slot;
 use crate::transport::Transport;
 use crate::wire::buffer::{Buffer, BufferStore};
 
@@ -14,11 +15,13 @@ pub(crate) struct UpstreamConn {
     pub(crate) input: Buffer,
     /// It has carried an exchange before: the upstream may have closed it meanwhile.
     pub(crate) reused: bool,
+    /// Where the connections of its service have a bound.
+    pub(crate) slot: Option<Slot>,
 }
 
 impl UpstreamConn {
     pub(crate) const fn new(transport: Transport) -> Self {
-        Self { transport, input: Buffer::new(), reused: false }
+        Self { transport, input: Buffer::new(), reused: false, slot: None }
     }
 
     /// Receives into the buffer; 0 is the end of the stream or a full buffer.

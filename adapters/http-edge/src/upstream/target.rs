@@ -1,18 +1,18 @@
 //! One upstream target as one worker sees it: its idle connections and its addresses.
 //!
-//! Always: idle connections are used newest first, kept for a bounded time and in a bounded number; addresses of a name are
-//! used for as long as the resolver says and asked for again beside the requests. Not here: making connections (`connect`).
+//! Always: idle connections are used newest first, kept for a bounded time and in a bounded number. Not here: making
+//! connections (`connect`), where it is (`names`).
 
-use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use novagate_net::{ResolveError, Resolver};
 use novagate_routing::TargetUrl;
 use rustls_pki_types::ServerName;
 
 use super::load::LoadCells;
+use super::names::Names;
+use super::slots::{Slot, Slots};
 use super::stream::UpstreamConn;
 use crate::wire::buffer::BufferStore;
 use crate::wire::request::authority;
@@ -30,10 +30,9 @@ pub(crate) struct UpstreamTarget {
     pub(crate) authority: Box<[u8]>,
     /// Whom a certificate has to name; `None` without TLS.
     pub(crate) server_name: Option<ServerName<'static>>,
+    pub(super) names: Names,
     pub(crate) load: LoadCells,
     idle: RefCell<Vec<Idle>>,
-    addresses: RefCell<Addresses>,
-    asking: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -42,23 +41,12 @@ struct Idle {
     since: Instant,
 }
 
-#[derive(Debug)]
-struct Addresses {
-    known: Rc<[SocketAddr]>,
-    /// Until when nobody needs to ask again; `None`: they never change.
-    fresh_until: Option<Instant>,
-}
-
 impl UpstreamTarget {
     pub(crate) fn new(url: TargetUrl) -> Self {
-        let literal: Option<IpAddr> = url.host.parse().ok();
-        let known = literal.map(|ip| SocketAddr::new(ip, url.port)).into_iter().collect();
-        let server_name = url.tls.then(|| ServerName::try_from(url.host.to_string()).ok()).flatten();
-        let authority = authority(&url.host, url.port, url.tls);
-        let fresh_until = literal.is_none().then(Instant::now);
-        let addresses = RefCell::new(Addresses { known, fresh_until });
-        let (load, idle, asking) = (LoadCells::default(), RefCell::default(), Cell::new(false));
-        Self { url, authority, server_name, load, idle, addresses, asking }
+        let server_name = url.tls.then(|| ServerName::try_from(url.name().to_owned()).ok()).flatten();
+        let authority = authority(url.name(), url.port_or_default(), url.tls);
+        let (names, load, idle) = (Names::of(&url), LoadCells::default(), RefCell::default());
+        Self { url, authority, server_name, names, load, idle }
     }
 
     /// An idle connection that was still open when last heard of.
@@ -77,37 +65,24 @@ impl UpstreamTarget {
         }
     }
 
-    /// Closes idle connections that have waited too long or that the upstream has closed.
+    /// Closes idle connections that have waited too long, that others need the room of, or that the upstream has closed.
     pub(crate) fn prune_idle(&self, now: Instant) {
-        self.idle
-            .borrow_mut()
-            .retain(|idle| now.duration_since(idle.since) < IDLE_LIMIT && idle.conn.transport.is_quiet());
+        let stays = |idle: &Idle| {
+            let is_wanted = idle.conn.slot.as_ref().is_some_and(Slot::is_wanted);
+            now.duration_since(idle.since) < IDLE_LIMIT && !is_wanted && idle.conn.transport.is_quiet()
+        };
+        self.idle.borrow_mut().retain(stays);
+    }
+
+    /// Closes one idle connection of a service; false when there is none.
+    pub(crate) fn make_room(&self, slots: &Arc<Slots>) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        let oldest = idle.iter().position(|idle| idle.conn.slot.as_ref().is_some_and(|slot| slot.is_of(slots)));
+        oldest.map(|at| idle.remove(at)).is_some()
     }
 
     /// Whether nothing is kept for this target.
     pub(crate) fn is_unused(&self) -> bool {
         self.idle.borrow().is_empty()
-    }
-
-    /// The addresses that are known.
-    pub(crate) fn known_addresses(&self) -> Rc<[SocketAddr]> {
-        Rc::clone(&self.addresses.borrow().known)
-    }
-
-    /// Whether somebody should ask for the addresses again; true for one caller only.
-    pub(crate) fn wants_asking(&self) -> bool {
-        let is_old = self.addresses.borrow().fresh_until.is_some_and(|fresh_until| Instant::now() >= fresh_until);
-        is_old && !self.asking.replace(true)
-    }
-
-    /// Asks for the addresses of the name.
-    pub(crate) async fn ask(&self, resolver: &Resolver) -> Result<Rc<[SocketAddr]>, ResolveError> {
-        let answer = resolver.resolve(&self.url.host, self.url.port).await;
-        self.asking.set(false);
-        let answer = answer?;
-        let known: Rc<[SocketAddr]> = answer.addresses.into();
-        let fresh_until = Some(Instant::now() + answer.valid_for);
-        *self.addresses.borrow_mut() = Addresses { known: Rc::clone(&known), fresh_until };
-        Ok(known)
     }
 }

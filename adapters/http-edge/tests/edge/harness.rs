@@ -21,8 +21,8 @@ use novagate_policies::{
 use novagate_ports_edge::{LiveConfig, TokenVerifier};
 use novagate_records::RequestRecord;
 use novagate_routing::{
-    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Resilience, Route, RouteAction, RouteMatch,
-    Service, Target, TargetUrl,
+    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Preference, Resilience, Route, RouteAction,
+    RouteMatch, Service, Target, TargetUrl,
 };
 use tokio_rustls::rustls::ServerConfig;
 
@@ -76,6 +76,8 @@ pub(crate) struct Setup {
     /// Clients speak TLS.
     pub(crate) client_tls: Option<Arc<ServerConfig>>,
     pub(crate) counters: Option<Counters>,
+    /// How names of upstreams are resolved; without it as the machine does.
+    pub(crate) resolver: Option<Resolver>,
     pub(crate) clock: ManualClock,
 }
 
@@ -95,11 +97,12 @@ pub(crate) fn service(id: u128, text: &str, targets: &[&str]) -> Service {
     Service {
         id: ServiceId::from_u128(id),
         name: name(text),
-        targets: targets.iter().map(|url| Target { url: TargetUrl::parse(url).unwrap(), weight: 1 }).collect(),
+        targets: targets.iter().map(|url| Target::new(TargetUrl::parse(url).unwrap(), 1)).collect(),
         timeout: None,
         total_timeout: None,
         health_check: None,
         load_balancing: LoadBalancing::RoundRobin,
+        preference: Preference::default(),
         resilience: Resilience::default(),
     }
 }
@@ -158,6 +161,7 @@ impl Setup {
             upstream_ca: None,
             client_tls: None,
             counters: None,
+            resolver: None,
             clock: ManualClock::default(),
         }
     }
@@ -219,7 +223,7 @@ impl Setup {
             settings: self.settings,
             client_tls: self.client_tls,
             upstream_tls: client_config(self.upstream_ca.as_deref()).unwrap(),
-            resolver: Resolver::new(ResolverFiles::default()).unwrap(),
+            resolver: self.resolver.unwrap_or_else(|| Resolver::new(ResolverFiles::default()).unwrap()),
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(SeededEntropy::new(7)),
         };

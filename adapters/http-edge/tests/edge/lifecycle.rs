@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use novagate_kernel::ServiceId;
-use novagate_routing::HealthCheck;
+use novagate_routing::{HealthCheck, ProbeKind};
 
 use crate::harness::{HELLO, PATIENCE, Setup, Upstream, compile, get, wait_until};
 
@@ -149,7 +149,7 @@ fn a_target_that_fails_its_health_checks_gets_no_requests() {
         }
     });
     let good = Upstream::fixed(HELLO);
-    let check = HealthCheck { path: "/health".into(), interval: Duration::from_secs(1) };
+    let check = HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/health"));
     let edge =
         Setup::open(&[&sick.url, &good.url]).with_service(|service| service.health_check = Some(check.clone())).start();
     let health = edge.handle.upstream_health();

@@ -11,6 +11,7 @@
 
 mod balancing;
 mod client_tls;
+mod connecting;
 mod credentials;
 mod exchange;
 mod faults;
@@ -24,6 +25,8 @@ mod lifecycle;
 mod limits;
 mod mutants;
 mod observe;
+mod preference;
+mod probes;
 mod refusals;
 mod resilience;
 mod retries;

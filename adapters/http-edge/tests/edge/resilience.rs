@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use novagate_kernel::ServiceId;
 use novagate_ports_edge::{UpstreamEvent, UpstreamState};
-use novagate_routing::{CircuitBreaker, HealthCheck, OutlierDetection};
+use novagate_routing::{CircuitBreaker, HealthCheck, OutlierDetection, ProbeKind};
 use socket2::SockRef;
 
 use crate::harness::{Client, Edge, HELLO, Setup, Upstream, compile, get, wait_until};
@@ -249,7 +249,7 @@ fn a_service_that_panics_does_not_listen_to_probes() {
             conn.send(if head.starts_with("GET /health ") { BUSY } else { HELLO });
         }
     });
-    let check = HealthCheck { path: "/health".into(), interval: Duration::from_secs(1) };
+    let check = HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/health"));
     for (percent, status) in [(0, 503), (1, 200)] {
         let check = check.clone();
         let setup = Setup::open(&[&upstream.url]).with_service(move |service| {
@@ -279,7 +279,7 @@ fn held() -> (Upstream, Sender<()>) {
 
 fn breaking(url: &str, max_requests: u32, max_pending: Option<u32>) -> Setup {
     let setup = ejecting(&[url, url], |rule| rule.consecutive_failures = 1);
-    let breaker = CircuitBreaker { max_requests, max_pending };
+    let breaker = CircuitBreaker { max_requests, max_pending, max_connections: None };
     setup.with_service(move |service| service.resilience.circuit_breaker = Some(breaker))
 }
 

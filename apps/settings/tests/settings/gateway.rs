@@ -134,6 +134,11 @@ fn every_malformed_value_names_its_setting_and_its_rule() {
         lines(World::gateway().set("NODE_LABELS", "zone").read_gateway())[0]
             .starts_with("NODE_LABELS: must be key=value")
     );
+    let long = "z".repeat(64);
+    for zone in ["eu west", "eu/1", "\u{e9}", &long] {
+        let expected = ["ZONE: must have 1 to 63 letters, digits, hyphens, dots and underscores"];
+        assert_eq!(lines(World::gateway().set("ZONE", zone).read_gateway()), expected);
+    }
 }
 
 #[test]
@@ -143,6 +148,7 @@ fn well_formed_values_arrive() {
         .set("ALLOW_INSECURE_CONTROL_PLANE", "true")
         .set("CONTROL_PLANE_CA_FILE", "/ca.pem")
         .set("NODE_LABELS", "zone=eu-1")
+        .set("ZONE", "EU-1_a.b")
         .set("MAX_CONFIG_AGE", "24h")
         .set("JWT_ISSUER", "https://issuer")
         .set("JWT_AUDIENCE", "api")
@@ -160,7 +166,7 @@ fn well_formed_values_arrive() {
     let control_plane = control_plane(&settings);
     assert!(!control_plane.url.is_secure());
     assert_eq!(control_plane.ca_file, Some(PathBuf::from("/ca.pem")));
-    assert_eq!(settings.labels["zone"], "eu-1");
+    assert_eq!((&*settings.labels["zone"], settings.zone.as_deref()), ("eu-1", Some("EU-1_a.b")));
     assert_eq!(settings.max_config_age, Some(Duration::from_hours(24)));
     assert_eq!(settings.tokens.issuer.as_deref(), Some("https://issuer"));
     assert_eq!(settings.tokens.audience.as_deref(), Some("api"));

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use novagate_routing::{
-    Condition, ConditionOn, ForwardTo, HealthCheck, MAX_SPLIT, PathPattern, Redirect, RouteAction, RouteMatch, Service,
-    Split, Target,
+    Condition, ConditionOn, ForwardTo, MAX_SPLIT, PathPattern, Redirect, RouteAction, RouteMatch, Service, Split,
+    Target,
 };
 
+use super::health;
 use crate::fault::Subject;
 use crate::{Consumer, RateLimit, RouteConfig};
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const DAY: Duration = Duration::from_hours(24);
 
-const MAX_TARGETS: usize = 256;
+pub(super) const MAX_TARGETS: usize = 256;
 const MAX_HOSTS: usize = 64;
 const MAX_METHODS: usize = 16;
 const MAX_CONDITIONS: usize = 16;
@@ -28,8 +29,9 @@ pub(super) fn service(subject: &mut Subject<'_>, service: &Service) {
     }
     timeouts(subject, service.timeout, service.total_timeout);
     if let Some(check) = &service.health_check {
-        health_check(subject, check);
+        health::health_check(subject, check);
     }
+    health::preference(subject, service);
 }
 
 fn target(subject: &mut Subject<'_>, at: usize, target: &Target) {
@@ -39,21 +41,12 @@ fn target(subject: &mut Subject<'_>, at: usize, target: &Target) {
     let host = target.url.host.as_bytes();
     let is_host = (1..=253).contains(&host.len())
         && host.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b':'));
-    if !is_host || target.url.port == 0 {
-        subject.fault(format!("/targets/{at}/url"), "invalid", "a target is http(s)://host[:port], the port not 0");
+    // Without a port it is the name of SRV records, which has a domain of its own behind it.
+    let is_name = !target.url.is_srv() || target.url.name() != &*target.url.host;
+    if !is_host || !is_name {
+        let rule = "a target is http(s)://host[:port], the port not 0, or http(s)+srv://_service._tcp.domain";
+        subject.fault(format!("/targets/{at}/url"), "invalid", rule);
     }
-}
-
-fn health_check(subject: &mut Subject<'_>, check: &HealthCheck) {
-    let path = check.path.as_bytes();
-    let is_path = path.first() == Some(&b'/')
-        && path.len() <= 2048
-        && path.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'#');
-    if !is_path {
-        subject.fault("/healthCheck/path", "invalid", "a path starts with / and holds visible ASCII without #");
-    }
-    let holds = is_whole_ms(check.interval) && (Duration::from_secs(1)..=HOUR).contains(&check.interval);
-    subject.range(holds, "/healthCheck/intervalMs", "an interval is 1000 to 3600000 whole milliseconds");
 }
 
 pub(super) fn route(subject: &mut Subject<'_>, config: &RouteConfig) {

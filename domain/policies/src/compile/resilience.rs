@@ -83,6 +83,10 @@ fn breaker(subject: &mut Subject<'_>, rule: &CircuitBreaker) {
         let holds = (1..=MAX_AT_ONCE).contains(&pending);
         subject.range(holds, "/circuitBreaker/maxPending", "1 to 1000000 requests wait at once");
     }
+    if let Some(connections) = rule.max_connections {
+        let holds = (1..=MAX_AT_ONCE).contains(&connections);
+        subject.range(holds, "/circuitBreaker/maxConnections", "1 to 1000000 connections are open at once");
+    }
 }
 
 #[cfg(test)]
@@ -129,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_is_in_its_bounds_is_accepted() {
-        let circuit_breaker = Some(CircuitBreaker { max_requests: 1, max_pending: Some(1) });
+        let circuit_breaker = Some(CircuitBreaker { max_requests: 1, max_pending: Some(1), max_connections: Some(1) });
         let (retries, outlier_detection) = (Some(retries()), Some(outliers()));
         assert_eq!(faults(&Resilience { retries, outlier_detection, panic_percent: 100, circuit_breaker }), []);
         assert_eq!(faults(&Resilience::default()), []);
@@ -179,8 +183,10 @@ mod tests {
             let found = faults(&Resilience { outlier_detection: Some(rule), ..Resilience::default() });
             assert_eq!(found, [(format!("/outlierDetection/{field}"), code)]);
         }
-        for (max_requests, max_pending, field) in [(0, None, "maxRequests"), (1, Some(0), "maxPending")] {
-            let circuit_breaker = Some(CircuitBreaker { max_requests, max_pending });
+        for (max_requests, max_pending, max_connections, field) in
+            [(0, None, None, "maxRequests"), (1, Some(0), None, "maxPending"), (1, None, Some(0), "maxConnections")]
+        {
+            let circuit_breaker = Some(CircuitBreaker { max_requests, max_pending, max_connections });
             let found = faults(&Resilience { circuit_breaker, ..Resilience::default() });
             assert_eq!(found, [(format!("/circuitBreaker/{field}"), "out_of_range")]);
         }

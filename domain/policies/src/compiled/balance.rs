@@ -110,7 +110,7 @@ fn hash(bytes: &[u8]) -> u64 {
 }
 
 /// Spreads the difference of any bit over all of them (the finaliser of `SplitMix64`, Steele, Lea and Flood 2014).
-const fn mix(number: u64) -> u64 {
+pub(super) const fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -122,7 +122,7 @@ mod tests {
     use std::cell::Cell;
 
     use novagate_kernel::{Name, ServiceId};
-    use novagate_routing::{LoadBalancing, Resilience, Service, TargetUrl};
+    use novagate_routing::{LoadBalancing, Preference, Resilience, Service, TargetUrl};
 
     use super::*;
     use crate::ServiceIndex;
@@ -131,6 +131,7 @@ mod tests {
         let target = |(at, &weight): (usize, &u8)| Target {
             url: TargetUrl::parse(&format!("http://10.0.0.{at}:80")).unwrap(),
             weight,
+            zone: None,
         };
         let service = Service {
             id: ServiceId::from_u128(1),
@@ -140,6 +141,7 @@ mod tests {
             total_timeout: None,
             health_check: None,
             load_balancing: LoadBalancing::RoundRobin,
+            preference: Preference::default(),
             resilience: Resilience::default(),
         };
         CompiledService::new(ServiceIndex::new(0), &service)

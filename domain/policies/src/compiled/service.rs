@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use novagate_kernel::{Name, ServiceId};
-use novagate_routing::{HealthCheck, LoadBalancing, Resilience, Service, Target};
+use novagate_routing::{HealthCheck, LoadBalancing, Preference, Resilience, Service, Target};
 
 use super::balance;
 use super::rotation::Rotation;
@@ -48,6 +48,8 @@ pub struct CompiledService {
     pub health_check: Option<HealthCheck>,
     /// How a target is chosen.
     pub load_balancing: LoadBalancing,
+    /// Which targets are chosen rather than others, and which less often.
+    pub preference: Preference,
     /// What is done about targets that fail.
     pub resilience: Resilience,
     rotation: Rotation,
@@ -66,6 +68,7 @@ impl CompiledService {
             total_timeout: service.total_timeout,
             health_check: service.health_check.clone(),
             load_balancing: service.load_balancing.clone(),
+            preference: service.preference,
             resilience: service.resilience.clone(),
             rotation: Rotation::new(service.targets.iter().map(|target| target.weight)),
             seeds: balance::seeds(&service.targets),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use novagate_kernel::{ConsumerKeyId, Digest, Epoch, Name, Revision};
 use novagate_routing::{
-    EncodedSlashes, Forward, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Resilience, Route,
-    RouteAction, RouteMatch, Service, Target, TargetUrl, normalise,
+    EncodedSlashes, Forward, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Preference, ProbeKind,
+    Resilience, Route, RouteAction, RouteMatch, Service, Target, TargetUrl, normalise,
 };
 use proptest::prelude::*;
 
@@ -32,11 +32,12 @@ fn service(id: u128, text: &str) -> Service {
     Service {
         id: ServiceId::from_u128(id),
         name: name(text),
-        targets: vec![Target { url, weight: 1 }],
+        targets: vec![Target::new(url, 1)],
         timeout: None,
         total_timeout: None,
         health_check: None,
         load_balancing: LoadBalancing::RoundRobin,
+        preference: Preference::default(),
         resilience: Resilience::default(),
     }
 }

@@ -25,7 +25,7 @@ fn a_failing_target_costs_no_client_an_answer_and_operators_see_it_ejected() {
         "name": "users", "targets": [{ "url": bad.url() }, { "url": good.url() }],
         "retries": { "statuses": [503] },
         "outlierDetection": { "consecutiveFailures": 3, "ejectMs": 600_000 },
-        "circuitBreaker": { "maxRequests": 1000 },
+        "circuitBreaker": { "maxRequests": 1000, "maxConnections": 50 },
     }));
     wait_until("the failing target is ejected", PATIENCE, || {
         let answer = gateway.get("/x").expect(200);
@@ -43,6 +43,25 @@ fn a_failing_target_costs_no_client_an_answer_and_operators_see_it_ejected() {
     assert_eq!(told["ejected"][0]["url"].as_str(), Some(bad.url().as_str()));
     assert!(told["ejected"][0]["returnsInMs"].as_u64().is_some_and(|left| (1..=600_000).contains(&left)), "{told}");
     assert_eq!((told["panics"].as_bool(), told["maxRequests"].as_u64()), (Some(false), Some(1000)));
+    assert_eq!((told["openConnections"].as_u64(), told["maxConnections"].as_u64()), (Some(1), Some(50)));
+    assert_eq!((told["slowStarting"].as_u64(), told["ownZoneOnly"].as_bool()), (Some(0), Some(false)));
+}
+
+#[test]
+fn a_gateway_prefers_the_targets_in_its_zone_and_says_so() {
+    let (near, far) = (Upstream::named("near"), Upstream::named("far"));
+    let folder = Folder::new("config");
+    let targets = json!([{ "url": far.url(), "zone": "eu-1b" }, { "url": near.url(), "zone": "eu-1a" }]);
+    let services = json!([{ "name": "users", "targets": targets, "healthCheck": { "kind": "tcp" } }]);
+    let routes = json!([{ "name": "all", "match": { "path": "/*" }, "service": "users" }]);
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, json!({ "services": services, "routes": routes }).to_string()).unwrap();
+    let environment = vec![("CONFIG_FILE", file.display().to_string()), ("ZONE", "eu-1a".to_owned())];
+    let gateway = Gateway::start(&GatewayOptions { environment, ..GatewayOptions::default() });
+    (0..4).for_each(|_| drop(gateway.get("/x").expect(200)));
+    assert_eq!((near.received().len(), far.received().len()), (4, 0));
+    let told = &gateway.admin("/status")["upstreams"][0];
+    assert_eq!((told["ownZoneOnly"].as_bool(), told["healthy"].as_u64()), (Some(true), Some(2)));
 }
 
 #[test]

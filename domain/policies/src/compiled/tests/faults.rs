@@ -66,10 +66,10 @@ fn a_consumer_may_not_be_named_like_anothers_id() {
 fn values_out_of_range_are_named_by_their_pointers() {
     let mut bad = service(1, "users");
     bad.targets[0].weight = 0;
-    bad.targets.push(Target { url: TargetUrl { tls: true, host: "a b".into(), port: 1 }, weight: 101 });
+    bad.targets.push(Target::new(TargetUrl { tls: true, host: "a b".into(), port: 1 }, 101));
     bad.timeout = Some(Duration::ZERO);
     bad.total_timeout = Some(Duration::from_micros(1500));
-    bad.health_check = Some(HealthCheck { path: "health".into(), interval: Duration::from_millis(999) });
+    bad.health_check = Some(HealthCheck::every(Duration::from_millis(999), ProbeKind::get("health")));
     let pointers: Vec<_> = faults(&[S(bad)]).into_iter().map(|(_, pointer, _)| pointer).collect();
     assert_eq!(
         pointers,
