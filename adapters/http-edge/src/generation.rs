@@ -57,10 +57,10 @@ impl Generation {
         (worker, workers): (usize, usize),
         last: Option<&Self>,
         board: &HealthBoard,
-        target: impl Fn(&novagate_routing::TargetUrl) -> Rc<UpstreamTarget>,
+        target: impl Fn(&CompiledService, &Target) -> Rc<UpstreamTarget>,
     ) -> Self {
         let candidate = |service: &CompiledService, each: &Target| Candidate {
-            target: target(&each.url),
+            target: target(service, each),
             state: board.state(service.id, each),
         };
         let upstream = |service: &Arc<CompiledService>| {

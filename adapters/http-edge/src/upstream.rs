@@ -9,3 +9,4 @@ pub(crate) mod probe;
 pub(crate) mod retry;
 pub(crate) mod stream;
 pub(crate) mod target;
+pub(crate) mod tls;

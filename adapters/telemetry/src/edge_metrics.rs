@@ -180,6 +180,9 @@ const fn family(event: UpstreamEvent) -> (&'static str, &'static str) {
         }
         UpstreamEvent::Ejection => ("upstream_ejections_total", "Targets that were ejected."),
         UpstreamEvent::CircuitOpen => ("upstream_circuit_open_total", "Requests refused by a circuit breaker."),
+        UpstreamEvent::TlsFailure => {
+            ("upstream_tls_failures_total", "Connections to upstreams on which TLS was not agreed.")
+        }
     }
 }
 

@@ -234,7 +234,14 @@ struct Targets;
 
 impl UpstreamHealth for Targets {
     fn state(&self, _: ServiceId) -> Option<UpstreamState> {
-        Some(UpstreamState { healthy: 1, total: 1, ejected: Vec::new(), panics: false, running: None })
+        Some(UpstreamState {
+            healthy: 1,
+            total: 1,
+            ejected: Vec::new(),
+            panics: false,
+            running: None,
+            tls_problem: None,
+        })
     }
 }
 

@@ -71,7 +71,7 @@ impl GatewayOps {
         Ok(Self { exporter, edge, plane, node, stopping })
     }
 
-    /// Services with a target that is not well or with a bound on their requests; at most so many that a person can read them.
+    /// Services with a target that is not well, with a bound on their requests or with TLS files that cannot be used; at most so many that a person can read them.
     fn upstreams(&self) -> Vec<Value> {
         let Some(live) = self.edge.live() else { return Vec::new() };
         let health = self.plane.upstream_health();
@@ -80,7 +80,7 @@ impl GatewayOps {
             let ejected = state.ejected.iter().map(|(url, rest)| {
                 json!({ "url": url.to_string(), "returnsInMs": u64::try_from(rest.as_millis()).unwrap_or(u64::MAX) })
             });
-            let is_plain = state.healthy == state.total && state.running.is_none();
+            let is_plain = state.healthy == state.total && state.running.is_none() && state.tls_problem.is_none();
             (!is_plain).then(|| {
                 json!({
                     "service": service.name.as_str(),
@@ -89,6 +89,7 @@ impl GatewayOps {
                     "ejected": ejected.collect::<Vec<_>>(),
                     "panics": state.panics,
                     "runningRequests": state.running,
+                    "tlsProblem": state.tls_problem.as_deref(),
                     "maxRequests": service.resilience.circuit_breaker.map(|rule| rule.max_requests),
                 })
             })

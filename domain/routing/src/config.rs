@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use novagate_kernel::{Name, RouteId, ServiceId};
 
-use crate::{Condition, HostPattern, LoadBalancing, PathPattern, Resilience, RouteAction};
+use crate::{Condition, HostPattern, LoadBalancing, PathPattern, Resilience, RouteAction, UpstreamTls};
 
 /// Something that answers requests: one or more targets behind one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Service {
     pub load_balancing: LoadBalancing,
     /// What is done about targets that fail.
     pub resilience: Resilience,
+    /// How TLS is spoken to its targets, all of which then speak it; `None`: as their schemes and the gateway say.
+    pub tls: Option<UpstreamTls>,
 }
 
 /// One upstream address.

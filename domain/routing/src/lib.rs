@@ -17,6 +17,7 @@ mod resilience;
 mod table;
 mod target;
 mod template;
+mod upstream_tls;
 
 pub use self::{
     action::{
@@ -40,4 +41,7 @@ pub use self::{
     },
     target::TargetUrlError,
     template::{PathTemplate, TemplateError},
+    upstream_tls::{
+        KeyPin, TlsFileName, TlsFileNameError, TlsIdentity, TlsServerName, TlsServerNameError, TlsVersion, UpstreamTls,
+    },
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use novagate_access::KeyDigest;
 use novagate_kernel::{ConsumerId, ConsumerKeyId, Name, ServiceId};
-use novagate_policies::{ConfigObject, Consumer, ConsumerKeyGrant, RateLimit};
+use novagate_policies::{CertificateName, ConfigObject, Consumer, ConsumerKeyGrant, RateLimit};
 use novagate_ports_control::inbound::FieldFault;
 use novagate_routing::{HashOn, HealthCheck, LoadBalancing, Service, Target, TargetUrl};
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use super::body::{
     AnyBody, BalancingWord, ConsumerBody, ConsumerKeyBody, HealthCheckBody, RateLimitBody, ServiceBody, TargetBody,
 };
 use super::resilience::{CircuitBreakerBody, OutlierDetectionBody, RetriesBody, resilience};
+use super::tls::{UpstreamTlsBody, tls};
 
 pub(super) use self::route::route;
 
@@ -37,6 +38,7 @@ pub(super) fn service(id: Uuid, body: ServiceBody) -> Result<ConfigObject, Field
             .map(|check| HealthCheck { path: check.path.into(), interval: Duration::from_millis(check.interval_ms) }),
         load_balancing: load_balancing(body.load_balancing, body.hash_on.as_deref())?,
         resilience,
+        tls: body.tls.as_ref().map(tls).transpose()?,
     }))
 }
 
@@ -59,6 +61,9 @@ pub(super) fn consumer(id: Uuid, body: ConsumerBody) -> Result<ConfigObject, Fie
     let mut groups: Vec<Name> = body.groups.iter().enumerate().map(group).collect::<Result<_, _>>()?;
     groups.sort_unstable();
     groups.dedup();
+    let certificate = |(at, text): (usize, &String)| {
+        at_pointer(CertificateName::parse(text), || format!("/certificates/{at}"))
+    };
     Ok(ConfigObject::Consumer(Consumer {
         id: ConsumerId::from_uuid(id),
         name: name_at(&body.name, "/name")?,
@@ -66,6 +71,7 @@ pub(super) fn consumer(id: Uuid, body: ConsumerBody) -> Result<ConfigObject, Fie
         rate_limit: body
             .rate_limit
             .map(|limit| RateLimit { max: limit.max, window: Duration::from_millis(limit.window_ms) }),
+        certificates: body.certificates.iter().enumerate().map(certificate).collect::<Result<_, _>>()?,
     }))
 }
 
@@ -88,6 +94,7 @@ impl From<&ConfigObject> for AnyBody {
                 rate_limit: consumer
                     .rate_limit
                     .map(|limit| RateLimitBody { max: limit.max, window_ms: millis(limit.window) }),
+                certificates: consumer.certificates.iter().map(ToString::to_string).collect(),
             }),
             ConfigObject::ConsumerKey(key) => Self::ConsumerKey(ConsumerKeyBody {
                 consumer: key.consumer.to_string(),
@@ -125,6 +132,7 @@ fn service_body(service: &Service) -> ServiceBody {
         outlier_detection: service.resilience.outlier_detection.as_ref().map(OutlierDetectionBody::from),
         panic_percent: Some(service.resilience.panic_percent).filter(|percent| *percent > 0),
         circuit_breaker: service.resilience.circuit_breaker.as_ref().map(CircuitBreakerBody::from),
+        tls: service.tls.as_ref().map(UpstreamTlsBody::from),
     }
 }
 

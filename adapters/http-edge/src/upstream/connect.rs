@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use novagate_net::Resolver;
+use novagate_policies::CompiledService;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -17,6 +18,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use super::stream::UpstreamConn;
 use super::target::UpstreamTarget;
+use super::tls::{TlsProfile, UpstreamTlsFiles};
 use crate::transport::Transport;
 
 /// Longest wait for a connection, TLS included.
@@ -25,7 +27,7 @@ pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConnectFault {
-    /// The target refused, or TLS failed.
+    /// The target refused.
     #[error("the target cannot be reached")]
     Unreachable,
     /// Not within the time.
@@ -34,6 +36,12 @@ pub(crate) enum ConnectFault {
     /// The name is not known.
     #[error("the name of the target cannot be resolved")]
     Unresolved,
+    /// TLS was not agreed on: the certificate of one side does not hold for the other.
+    #[error("TLS is not agreed on")]
+    NotAgreed,
+    /// The files of the service's TLS cannot be used; no target of it can be reached.
+    #[error("the service's TLS files cannot be used")]
+    NoTls,
     /// The address is one that must not be connected to.
     #[error("the address of the target is denied")]
     Denied,
@@ -43,6 +51,7 @@ pub(crate) enum ConnectFault {
 #[derive(Clone)]
 pub(crate) struct Connector {
     tls: TlsConnector,
+    files: Arc<UpstreamTlsFiles>,
     resolver: Resolver,
     denied: Arc<[IpNet]>,
     own: Arc<[SocketAddr]>,
@@ -52,11 +61,17 @@ impl Connector {
     /// `own` are the addresses that this process listens on.
     pub(crate) fn new(
         tls: Arc<ClientConfig>,
+        files: Arc<UpstreamTlsFiles>,
         resolver: Resolver,
         denied: Arc<[IpNet]>,
         own: Arc<[SocketAddr]>,
     ) -> Self {
-        Self { tls: TlsConnector::from(tls), resolver, denied, own }
+        Self { tls: TlsConnector::from(tls), files, resolver, denied, own }
+    }
+
+    /// How TLS is spoken where a service says so.
+    pub(crate) fn profile(&self, service: &CompiledService) -> Option<Arc<TlsProfile>> {
+        service.tls.as_ref().map(|tls| self.files.profile(tls))
     }
 
     /// A new connection, within `limit` and never later than some seconds.
@@ -69,7 +84,7 @@ impl Connector {
             let stream = self.reach(target).await?;
             // Fails only on a connection that is gone already, which the exchange will tell.
             let _ = stream.set_nodelay(true);
-            self.secure(target, stream).await.map(UpstreamConn::new)
+            self.secure(target, stream).await
         };
         timeout(limit.min(CONNECT_LIMIT), work).await.unwrap_or(Err(ConnectFault::TimedOut))
     }
@@ -115,13 +130,18 @@ impl Connector {
         is_here && self.own.iter().any(|own| own.ip().is_unspecified() && own.port() == peer.port())
     }
 
-    async fn secure(&self, target: &UpstreamTarget, stream: TcpStream) -> Result<Transport, ConnectFault> {
+    async fn secure(&self, target: &UpstreamTarget, stream: TcpStream) -> Result<UpstreamConn, ConnectFault> {
         if !target.url.tls {
-            return Ok(Transport::plain(stream));
+            return Ok(UpstreamConn::new(Transport::plain(stream)));
         }
         let name = target.server_name.clone().ok_or(ConnectFault::Unresolved)?;
-        let stream = self.tls.connect(name, stream).await.map_err(|_refused| ConnectFault::Unreachable)?;
-        Ok(Transport::tls(stream))
+        let (connector, generation) = match &target.profile {
+            None => (self.tls.clone(), 0),
+            Some(profile) => profile.connector().await.map_err(|_unusable| ConnectFault::NoTls)?,
+        };
+        target.renew(generation);
+        let stream = connector.connect(name, stream).await.map_err(|_refused| ConnectFault::NotAgreed)?;
+        Ok(UpstreamConn { generation, ..UpstreamConn::new(Transport::tls(stream)) })
     }
 }
 

@@ -16,6 +16,7 @@ use novagate_routing::{OutlierDetection, Resilience, Target, TargetUrl};
 
 use super::breaker::Breaker;
 use super::outlier::TargetState;
+use super::tls::UpstreamTlsFiles;
 
 /// What all workers know about a service that has rules about targets that fail.
 #[derive(Debug, Default)]
@@ -32,6 +33,7 @@ pub(crate) struct HealthBoard {
     states: Mutex<HashMap<(ServiceId, TargetUrl), Arc<TargetState>>>,
     services: Mutex<HashMap<ServiceId, Arc<ServiceState>>>,
     live: Arc<ArcSwapOption<LiveConfig>>,
+    files: Arc<UpstreamTlsFiles>,
 }
 
 impl ServiceState {
@@ -84,8 +86,8 @@ impl ServiceState {
 }
 
 impl HealthBoard {
-    pub(crate) fn new(live: Arc<ArcSwapOption<LiveConfig>>) -> Self {
-        Self { start: Instant::now(), states: Mutex::default(), services: Mutex::default(), live }
+    pub(crate) fn new(live: Arc<ArcSwapOption<LiveConfig>>, files: Arc<UpstreamTlsFiles>) -> Self {
+        Self { start: Instant::now(), states: Mutex::default(), services: Mutex::default(), live, files }
     }
 
     /// Milliseconds since its start.
@@ -138,6 +140,7 @@ impl HealthBoard {
             ejected: service.targets.iter().filter_map(rest).collect(),
             panics: panics(service.resilience.panic_percent, healthy, service.targets.len()),
             running,
+            tls_problem: service.tls.as_deref().and_then(|tls| self.files.problem(tls)),
         }
     }
 }

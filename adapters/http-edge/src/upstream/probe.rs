@@ -15,14 +15,14 @@ use arc_swap::ArcSwapOption;
 use novagate_kernel::ServiceId;
 use novagate_policies::CompiledService;
 use novagate_ports_edge::LiveConfig;
-use novagate_routing::{HealthCheck, Target, TargetUrl};
+use novagate_routing::{HealthCheck, Target, TargetUrl, UpstreamTls};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::connect::Connector;
 use super::health::HealthBoard;
 use super::outlier::TargetState;
 use super::stream::UpstreamConn;
-use super::target::UpstreamTarget;
+use super::target::{TargetKey, UpstreamTarget};
 use crate::wire::buffer::BufferStore;
 use crate::wire::request::write_probe;
 use crate::wire::response::ResponseParser;
@@ -42,6 +42,7 @@ pub(crate) struct Prober {
 /// A target that is probed.
 struct Patient {
     target: Rc<UpstreamTarget>,
+    tls: Option<Arc<UpstreamTls>>,
     state: Arc<TargetState>,
     due: Instant,
     running: Rc<Cell<bool>>,
@@ -71,11 +72,14 @@ impl Prober {
     /// Takes in what is to be probed, lets go of what is not.
     fn admit(&self, patients: &mut Patients, services: &[Arc<CompiledService>]) {
         let checked = || services.iter().filter(|service| service.health_check.is_some());
-        let is_checked = |id: ServiceId, url: &TargetUrl| {
-            checked().any(|service| service.id == id && service.targets.iter().any(|target| target.url == *url))
+        let is_checked = |id: ServiceId, url: &TargetUrl, tls: &Option<Arc<UpstreamTls>>| {
+            let has = |service: &Arc<CompiledService>| {
+                service.id == id && service.tls == *tls && service.targets.iter().any(|target| target.url == *url)
+            };
+            checked().any(has)
         };
         patients.retain(|(id, url), patient| {
-            let stays = is_checked(*id, url);
+            let stays = is_checked(*id, url, &patient.tls);
             if !stays {
                 patient.state.forget_probes();
             }
@@ -83,15 +87,17 @@ impl Prober {
         });
         for service in checked() {
             for target in &*service.targets {
-                patients.entry((service.id, target.url.clone())).or_insert_with(|| self.patient(service.id, target));
+                patients.entry((service.id, target.url.clone())).or_insert_with(|| self.patient(service, target));
             }
         }
     }
 
-    fn patient(&self, service: ServiceId, target: &Target) -> Patient {
+    fn patient(&self, service: &CompiledService, target: &Target) -> Patient {
+        let key = TargetKey { url: target.url.clone(), tls: service.tls.clone() };
         Patient {
-            target: Rc::new(UpstreamTarget::new(target.url.clone())),
-            state: self.board.state(service, target),
+            target: Rc::new(UpstreamTarget::of(key, self.connector.profile(service))),
+            tls: service.tls.clone(),
+            state: self.board.state(service.id, target),
             due: Instant::now(),
             running: Rc::default(),
         }

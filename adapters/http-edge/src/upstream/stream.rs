@@ -14,11 +14,13 @@ pub(crate) struct UpstreamConn {
     pub(crate) input: Buffer,
     /// It has carried an exchange before: the upstream may have closed it meanwhile.
     pub(crate) reused: bool,
+    /// Which of its target's TLS files it was made with.
+    pub(crate) generation: u32,
 }
 
 impl UpstreamConn {
     pub(crate) const fn new(transport: Transport) -> Self {
-        Self { transport, input: Buffer::new(), reused: false }
+        Self { transport, input: Buffer::new(), reused: false, generation: 0 }
     }
 
     /// Receives into the buffer; 0 is the end of the stream or a full buffer.

@@ -6,14 +6,16 @@
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use novagate_net::{ResolveError, Resolver};
-use novagate_routing::TargetUrl;
+use novagate_routing::{TargetUrl, TlsServerName, UpstreamTls};
 use rustls_pki_types::ServerName;
 
 use super::load::LoadCells;
 use super::stream::UpstreamConn;
+use super::tls::TlsProfile;
 use crate::wire::buffer::BufferStore;
 use crate::wire::request::authority;
 
@@ -21,6 +23,14 @@ use crate::wire::request::authority;
 const IDLE_LIMIT: Duration = Duration::from_mins(1);
 /// Idle connections of one worker to one target.
 const MAX_IDLE: usize = 256;
+
+/// What makes two targets the same one, connections included: whoever is reached with another certificate, or trusted for
+/// another reason, is another one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TargetKey {
+    pub(crate) url: TargetUrl,
+    pub(crate) tls: Option<Arc<UpstreamTls>>,
+}
 
 /// A target.
 #[derive(Debug)]
@@ -30,6 +40,10 @@ pub(crate) struct UpstreamTarget {
     pub(crate) authority: Box<[u8]>,
     /// Whom a certificate has to name; `None` without TLS.
     pub(crate) server_name: Option<ServerName<'static>>,
+    /// How TLS is spoken, where its service says so.
+    pub(crate) profile: Option<Arc<TlsProfile>>,
+    /// Which of the profile's files connections are made with; those that were made with others are not used again.
+    generation: Cell<u32>,
     pub(crate) load: LoadCells,
     idle: RefCell<Vec<Idle>>,
     addresses: RefCell<Addresses>,
@@ -50,15 +64,24 @@ struct Addresses {
 }
 
 impl UpstreamTarget {
+    #[cfg(test)]
     pub(crate) fn new(url: TargetUrl) -> Self {
+        Self::of(TargetKey { url, tls: None }, None)
+    }
+
+    /// The one with this key; `profile` has its rules.
+    pub(crate) fn of(key: TargetKey, profile: Option<Arc<TlsProfile>>) -> Self {
+        let TargetKey { url, tls } = key;
         let literal: Option<IpAddr> = url.host.parse().ok();
         let known = literal.map(|ip| SocketAddr::new(ip, url.port)).into_iter().collect();
-        let server_name = url.tls.then(|| ServerName::try_from(url.host.to_string()).ok()).flatten();
+        let named = tls.as_ref().and_then(|tls| tls.server_name.as_ref()).map_or(&*url.host, TlsServerName::as_str);
+        let server_name = url.tls.then(|| ServerName::try_from(named.to_owned()).ok()).flatten();
         let authority = authority(&url.host, url.port, url.tls);
         let fresh_until = literal.is_none().then(Instant::now);
         let addresses = RefCell::new(Addresses { known, fresh_until });
         let (load, idle, asking) = (LoadCells::default(), RefCell::default(), Cell::new(false));
-        Self { url, authority, server_name, load, idle, addresses, asking }
+        let generation = Cell::new(0);
+        Self { url, authority, server_name, profile, generation, load, idle, addresses, asking }
     }
 
     /// An idle connection that was still open when last heard of.
@@ -71,6 +94,9 @@ impl UpstreamTarget {
     pub(crate) fn put_idle(&self, mut conn: UpstreamConn, now: Instant, store: &BufferStore) {
         conn.input.give_back(store);
         conn.reused = true;
+        if conn.generation != self.generation.get() {
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MAX_IDLE {
             idle.push(Idle { conn, since: now });
@@ -79,9 +105,19 @@ impl UpstreamTarget {
 
     /// Closes idle connections that have waited too long or that the upstream has closed.
     pub(crate) fn prune_idle(&self, now: Instant) {
+        if let Some(profile) = &self.profile {
+            self.renew(profile.generation());
+        }
         self.idle
             .borrow_mut()
             .retain(|idle| now.duration_since(idle.since) < IDLE_LIMIT && idle.conn.transport.is_quiet());
+    }
+
+    /// Connections are made with these files of the profile from here on; those with others are closed when they are idle.
+    pub(crate) fn renew(&self, generation: u32) {
+        if self.generation.replace(generation) != generation {
+            self.idle.borrow_mut().clear();
+        }
     }
 
     /// Whether nothing is kept for this target.

@@ -141,6 +141,7 @@ mod tests {
             health_check: None,
             load_balancing: LoadBalancing::RoundRobin,
             resilience: Resilience::default(),
+            tls: None,
         };
         CompiledService::new(ServiceIndex::new(0), &service)
     }
