@@ -14,8 +14,8 @@ use http::Method;
 use novagate_framing::{BodyKind, HeadInfo, TargetForm};
 use novagate_kernel::{ConsumerId, ErrorCode, Timestamp};
 use novagate_policies::{
-    Affinity, Bucket, CertificateFacts, CompiledAction, CompiledForward, CompiledRoute, Credential, Facts, Grounds, Identity, Presented,
-    ServiceIndex, TokenFacts, TokenFault, Verdict,
+    Affinity, Bucket, CertificateFacts, CompiledAction, CompiledForward, CompiledRoute, Credential, Facts, Grounds,
+    Identity, Presented, ServiceIndex, TokenFacts, TokenFault, Verdict,
 };
 use novagate_ports_edge::LiveConfig;
 use novagate_records::{MethodLabel, NO_INDEX};
@@ -300,8 +300,9 @@ fn identify<'a>(
         (_, Some(outcome)) => live.compiled.credential_of_token(outcome.as_deref().map_err(|fault| *fault)),
         (Presented::Key(key), None) => live.compiled.credential_of_key(key),
         (Presented::Malformed(kind), None) => Credential::Refused(kind.refusal()),
-        (Presented::Nothing | Presented::Token(_), None) => certificate
-            .map_or(Credential::Absent, |facts| live.compiled.credential_of_certificate(facts, request.at)),
+        (Presented::Nothing | Presented::Token(_), None) => {
+            certificate.map_or(Credential::Absent, |facts| live.compiled.credential_of_certificate(facts, request.at))
+        }
     };
     match route.admit(&Facts { credential }) {
         Verdict::Allowed(identity) => {

@@ -46,8 +46,10 @@ fn names(der: &[u8], certificate: &X509Certificate<'_>) -> Vec<CertificateName> 
     let fingerprint: [u8; 32] = Sha256::digest(der).into();
     let alternative = certificate.subject_alternative_name().ok().flatten();
     let alternative = alternative.map_or(&[][..], |names| names.value.general_names.as_slice());
-    let uris = alternative.iter().filter_map(|name| named("uri", if let GeneralName::URI(uri) = name { uri } else { "" }));
-    let dns = alternative.iter().filter_map(|name| named("dns", if let GeneralName::DNSName(dns) = name { dns } else { "" }));
+    let uris =
+        alternative.iter().filter_map(|name| named("uri", if let GeneralName::URI(uri) = name { uri } else { "" }));
+    let dns =
+        alternative.iter().filter_map(|name| named("dns", if let GeneralName::DNSName(dns) = name { dns } else { "" }));
     let common = certificate.subject().iter_common_name().filter_map(|name| named("cn", name.as_str().ok()?));
     let all = uris.chain(dns).chain(common);
     std::iter::once(CertificateName::of_fingerprint(&fingerprint)).chain(all).take(MAX_NAMES).collect()

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::ServerConfig;
 use webpki::EndEntityCert;
 
 use crate::tls::{TlsError, certificates, own_roots, private_key, provider, server_config_of};
@@ -155,9 +155,7 @@ fn read(files: &[CertificateFile]) -> Result<Served, TlsError> {
 fn verifier(path: &Path, is_optional: bool) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(own_roots(path)?), provider());
     let builder = if is_optional { builder.allow_unauthenticated() } else { builder };
-    builder
-        .build()
-        .map_err(|_unusable| TlsError::NoCertificate { path: path.to_owned() })
+    builder.build().map_err(|_unusable| TlsError::NoCertificate { path: path.to_owned() })
 }
 
 #[cfg(test)]

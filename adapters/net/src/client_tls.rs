@@ -176,7 +176,8 @@ impl TlsFolder {
     /// links within their folder, a link out of it could show any file of the machine.
     pub fn holds(&self, path: &Path) -> Result<(), TlsError> {
         let unreadable = |source| TlsError::Unreadable { path: path.to_owned(), source };
-        let (folder, real) = (fs::canonicalize(&self.0).map_err(unreadable)?, fs::canonicalize(path).map_err(unreadable)?);
+        let (folder, real) =
+            (fs::canonicalize(&self.0).map_err(unreadable)?, fs::canonicalize(path).map_err(unreadable)?);
         let is_file = fs::metadata(&real).map_err(unreadable)?.is_file();
         if is_file && real.starts_with(folder) { Ok(()) } else { Err(TlsError::NotInFolder { path: path.to_owned() }) }
     }
@@ -198,7 +199,9 @@ mod tests {
         for name in ["inside.pem", "link.pem"] {
             folder.holds(&folder.file(name)).unwrap();
         }
-        for (name, rule) in [("leads-out.pem", "no file in its folder"), ("folder", "no file"), ("absent", "cannot read")] {
+        for (name, rule) in
+            [("leads-out.pem", "no file in its folder"), ("folder", "no file"), ("absent", "cannot read")]
+        {
             let fault = folder.holds(&folder.file(name)).unwrap_err().to_string();
             assert!(fault.contains(rule), "{fault}");
         }

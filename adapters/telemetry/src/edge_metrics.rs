@@ -364,6 +364,7 @@ mod tests {
             "upstream_retries_over_budget_total{service=\"users\"} 21",
             "upstream_ejections_total{service=\"users\"} 22",
             "upstream_circuit_open_total{service=\"users\"} 23",
+            "upstream_tls_failures_total{service=\"users\"} 24",
             "rate_limit_hits_total{tier=\"unauth\"} 5",
             "rate_limit_errors_total 0",
             "active_connections 7",

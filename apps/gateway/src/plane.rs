@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use novagate_framing::Limits;
-use novagate_http_edge::{
-    Counters, EdgeHandle, EdgeOptions, EdgeServer, EdgeSettings, EdgeTimeouts, UpstreamTlsFiles,
-};
+use novagate_http_edge::{Counters, EdgeHandle, EdgeOptions, EdgeServer, EdgeSettings, EdgeTimeouts, UpstreamTlsFiles};
 use novagate_net::{CertificateFile, CertificateFiles, ClientAuth, ClientRules, ClientTrust, Resolver, Tasks};
 use novagate_policies::{JwtRules, NodeLimits};
 use novagate_ports_base::{Clock, Entropy};

@@ -136,9 +136,23 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         let (upper, long) = (format!("sha256:{}", "AB".repeat(32)), format!("cn:{}", "a".repeat(65)));
-        for text in ["", "orders", "sha256:ab", &upper, "dns:", "dns:*.example.com", "dns:[::1]", "uri:", "uri:a b", "cn:",
-            "cn: a", "cn:a\n", &long, "email:a@example.com", "CN:a"]
-        {
+        for text in [
+            "",
+            "orders",
+            "sha256:ab",
+            &upper,
+            "dns:",
+            "dns:*.example.com",
+            "dns:[::1]",
+            "uri:",
+            "uri:a b",
+            "cn:",
+            "cn: a",
+            "cn:a\n",
+            &long,
+            "email:a@example.com",
+            "CN:a",
+        ] {
             assert_eq!(CertificateName::parse(text), Err(CertificateNameError), "{text}");
         }
     }

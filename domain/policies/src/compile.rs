@@ -16,7 +16,9 @@ use novagate_routing::Service;
 
 use crate::compiled::{Clients, Parts};
 use crate::fault::{Faults, Subject};
-use crate::{CertificateName, CompiledService, ConfigObject, Consumer, ConsumerKeyGrant, ObjectFault, RouteConfig, ServiceIndex};
+use crate::{
+    CertificateName, CompiledService, ConfigObject, Consumer, ConsumerKeyGrant, ObjectFault, RouteConfig, ServiceIndex,
+};
 
 /// Most routes of one configuration.
 pub const MAX_ROUTES: usize = 50_000;

@@ -22,8 +22,8 @@ use novagate_routing::RouteTable;
 use self::consumer::ConsumerTable;
 use self::keys::{Entry, KeyTable};
 use crate::{
-    CertificateFacts, CertificateName, ConfigObject, Consumer, ConsumerKeyGrant, Credential, CredentialKind, Identity, ObjectFault, ObjectWarning,
-    TokenFacts, TokenFault,
+    CertificateFacts, CertificateName, ConfigObject, Consumer, ConsumerKeyGrant, Credential, CredentialKind, Identity,
+    ObjectFault, ObjectWarning, TokenFacts, TokenFault,
 };
 
 pub use self::{

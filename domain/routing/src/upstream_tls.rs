@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn names_of_servers_are_read_in_one_form() {
-        for (text, read) in [("Users.Internal", "users.internal"), ("10.0.0.1", "10.0.0.1"), ("2001:DB8:0::1", "2001:db8::1")] {
+        for (text, read) in
+            [("Users.Internal", "users.internal"), ("10.0.0.1", "10.0.0.1"), ("2001:DB8:0::1", "2001:db8::1")]
+        {
             assert_eq!(TlsServerName::parse(text).unwrap().as_str(), read);
         }
         for text in ["", "*.example.com", "a:443", "[::1]", "10.0.0.256", "a..b", "a/b", "\u{e9}"] {

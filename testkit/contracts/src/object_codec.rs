@@ -15,9 +15,10 @@ use novagate_policies::{
 use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
     CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
-    ForwardTo, HashOn, HealthCheck, HostPattern, KeyPin, LoadBalancing, Mirror, OutlierDetection, PathPattern, PathTemplate,
-    Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route, RouteAction, RouteMatch, Scheme, Service, Split,
-    Target, TargetUrl, TlsFileName, TlsIdentity, TlsServerName, TlsVersion, UpstreamTls, ValueTest, WeightedService,
+    ForwardTo, HashOn, HealthCheck, HostPattern, KeyPin, LoadBalancing, Mirror, OutlierDetection, PathPattern,
+    PathTemplate, Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route, RouteAction, RouteMatch, Scheme,
+    Service, Split, Target, TargetUrl, TlsFileName, TlsIdentity, TlsServerName, TlsVersion, UpstreamTls, ValueTest,
+    WeightedService,
 };
 use uuid::Uuid;
 
@@ -249,7 +250,10 @@ impl Maker {
             name: self.0.name("app"),
             groups: groups.into_iter().collect(),
             rate_limit: self.maybe(|| self.limit()),
-            certificates: ["dns:app.example", "cn:App"].iter().filter_map(|text| CertificateName::parse(text).ok()).collect(),
+            certificates: ["dns:app.example", "cn:App"]
+                .iter()
+                .filter_map(|text| CertificateName::parse(text).ok())
+                .collect(),
         }
     }
 }

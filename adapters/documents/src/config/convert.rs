@@ -61,9 +61,8 @@ pub(super) fn consumer(id: Uuid, body: ConsumerBody) -> Result<ConfigObject, Fie
     let mut groups: Vec<Name> = body.groups.iter().enumerate().map(group).collect::<Result<_, _>>()?;
     groups.sort_unstable();
     groups.dedup();
-    let certificate = |(at, text): (usize, &String)| {
-        at_pointer(CertificateName::parse(text), || format!("/certificates/{at}"))
-    };
+    let certificate =
+        |(at, text): (usize, &String)| at_pointer(CertificateName::parse(text), || format!("/certificates/{at}"));
     Ok(ConfigObject::Consumer(Consumer {
         id: ConsumerId::from_uuid(id),
         name: name_at(&body.name, "/name")?,

@@ -70,7 +70,8 @@ pub(super) fn tls(body: &UpstreamTlsBody) -> Result<UpstreamTls, FieldFault> {
     let file = |name: &Option<String>, pointer: &str| {
         name.as_deref().map(|name| at_pointer(TlsFileName::parse(name), || pointer.to_owned())).transpose()
     };
-    let required = |pointer: &str, beside: &str| FieldFault::new(pointer, "required", format!("is required with {beside}"));
+    let required =
+        |pointer: &str, beside: &str| FieldFault::new(pointer, "required", format!("is required with {beside}"));
     let identity = match (file(&body.client_cert, "/tls/clientCert")?, file(&body.client_key, "/tls/clientKey")?) {
         (Some(cert), Some(key)) => Some(TlsIdentity { cert, key }),
         (None, None) => None,

@@ -79,7 +79,9 @@ impl Admission<'_> {
         };
         let written = forward.write(&mut drafts.head);
         let grounds = || {
-            let shown = self.certificate(route).filter(|_| request.consumer.is_some() && matches!(asked.presented, Presented::Nothing));
+            let shown = self
+                .certificate(route)
+                .filter(|_| request.consumer.is_some() && matches!(asked.presented, Presented::Nothing));
             let name = shown.and_then(|facts| generation.live.compiled.deciding_name(facts));
             Box::new(Grounds::new(route.id, request.consumer, asked.presented).by_certificate(name))
         };

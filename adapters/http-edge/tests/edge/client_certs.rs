@@ -13,7 +13,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, HandshakeKind};
 
 use crate::client_tls::{TlsClient, connect_over, response};
-use crate::harness::{Certificate, Edge, Setup, Upstream, compile, get, grant, handshake, key, name, route, service, wait_until};
+use crate::harness::{
+    Certificate, Edge, Setup, Upstream, compile, get, grant, handshake, key, name, route, service, wait_until,
+};
 use crate::harness_http2::Http2;
 use crate::harness_tls::{Authority, Folder, Issued};
 
@@ -196,7 +198,10 @@ fn upstreams_are_told_the_certificate_where_the_route_says_so_and_never_what_a_c
     let mut client = world.connect(Some(&own));
     client.write_all(get("/told", spoofed).as_bytes()).unwrap();
     let seen = String::from_utf8(response(&mut client).1).unwrap();
-    let told: Vec<_> = seen.split("\r\n").filter(|line| line.to_ascii_lowercase().replace('_', "-").starts_with("client-cert")).collect();
+    let told: Vec<_> = seen
+        .split("\r\n")
+        .filter(|line| line.to_ascii_lowercase().replace('_', "-").starts_with("client-cert"))
+        .collect();
     let pem: String = own.cert.lines().filter(|line| !line.starts_with("---")).collect();
     assert_eq!(told, [format!("client-cert: :{pem}:")]);
     let told_to = |client: &mut TlsClient, path: &str| ask(client, path, spoofed).1.contains("client-cert: ");
@@ -219,7 +224,8 @@ async fn a_stream_of_http_2_has_the_certificate_of_its_connection() {
         let seen = answer.text().to_ascii_lowercase();
         assert_eq!((answer.status(), consumer_in(&seen)), (200, Some(ConsumerId::from_u128(5))));
     }
-    let request = http::Request::get("https://shop.example/told").header("client-cert", ":c3Bvb2ZlZA==:").body(()).unwrap();
+    let request =
+        http::Request::get("https://shop.example/told").header("client-cert", ":c3Bvb2ZlZA==:").body(()).unwrap();
     let seen = client.ask(request, b"").await.unwrap().text();
     assert!(seen.contains("client-cert: :MII") && !seen.contains("c3Bvb2ZlZA=="), "{seen}");
 }

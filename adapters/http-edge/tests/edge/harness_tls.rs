@@ -183,7 +183,12 @@ impl TlsUpstream {
 }
 
 /// Answers requests without bodies to the end of the connection.
-fn answer(number: usize, stream: TcpStream, config: Arc<ServerConfig>, log: &Mutex<Vec<(String, String)>>) -> Option<()> {
+fn answer(
+    number: usize,
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    log: &Mutex<Vec<(String, String)>>,
+) -> Option<()> {
     stream.set_read_timeout(Some(PATIENCE * 3)).ok()?;
     let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
     loop {
@@ -193,7 +198,8 @@ fn answer(number: usize, stream: TcpStream, config: Arc<ServerConfig>, log: &Mut
             stream.read_exact(&mut byte).ok()?;
             head.push(byte[0]);
         }
-        let shown = stream.conn.peer_certificates().and_then(|chain| chain.first()).map_or("none".to_owned(), fingerprint_of);
+        let shown =
+            stream.conn.peer_certificates().and_then(|chain| chain.first()).map_or("none".to_owned(), fingerprint_of);
         let target = String::from_utf8_lossy(&head).split(' ').nth(1).unwrap().to_owned();
         log.lock().unwrap().push((target, shown.clone()));
         let line = format!("{number} {} {shown}", stream.conn.server_name().unwrap_or("none"));

@@ -1,5 +1,6 @@
 //! Compiling configurations, and what the result decides about credentials.
 
+mod certificates;
 mod faults;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -57,7 +58,13 @@ fn route(id: u128, text: &str, path: &str, service: &str) -> RouteConfig {
 }
 
 fn consumer(id: u128, text: &str) -> Consumer {
-    Consumer { id: ConsumerId::from_u128(id), name: name(text), groups: Vec::new(), rate_limit: None, certificates: Vec::new() }
+    Consumer {
+        id: ConsumerId::from_u128(id),
+        name: name(text),
+        groups: Vec::new(),
+        rate_limit: None,
+        certificates: Vec::new(),
+    }
 }
 
 fn secret(number: u8) -> ConsumerKey {
