@@ -45,11 +45,11 @@ pub enum ClientAuth {
 pub struct CertificateFiles {
     files: Vec<CertificateFile>,
     served: RwLock<Arc<Served>>,
-    seen: Mutex<Vec<Stamp>>,
+    seen: Mutex<Vec<FileStamp>>,
 }
 
 /// When a file was written, and how long it is; nothing when it cannot be looked at.
-pub(crate) type Stamp = Option<(SystemTime, u64)>;
+pub type FileStamp = Option<(SystemTime, u64)>;
 
 #[derive(Debug)]
 struct Served {
@@ -124,11 +124,11 @@ impl ResolvesServerCert for CertificateFiles {
     }
 }
 
-fn stamps(files: &[CertificateFile]) -> Vec<Stamp> {
+fn stamps(files: &[CertificateFile]) -> Vec<FileStamp> {
     files.iter().flat_map(|file| [stamp(&file.cert), stamp(&file.key)]).collect()
 }
 
-pub(crate) fn stamp(path: &Path) -> Stamp {
+pub(crate) fn stamp(path: &Path) -> FileStamp {
     let about = fs::metadata(path).ok()?;
     Some((about.modified().ok()?, about.len()))
 }

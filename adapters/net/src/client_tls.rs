@@ -7,7 +7,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -19,7 +18,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest as _, Sha256};
 use webpki::EndEntityCert;
 
-use crate::certificates::stamp;
+use crate::certificates::{FileStamp, stamp};
 use crate::tls::{HTTP_1_1, TlsError, certificates, own_roots, private_key, provider};
 
 /// Whom this process trusts where nothing else is said.
@@ -43,8 +42,8 @@ pub struct ClientRules {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFolder(PathBuf);
 
-/// When a file was written, and how long it is.
-type Stamps = Vec<Option<(SystemTime, u64)>>;
+type WantsVerifier = ConfigBuilder<ClientConfig, rustls::WantsVerifier>;
+type WantsIdentity = ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
 
 /// Verifies as usual, and then that the key is one of those.
 #[derive(Debug)]
@@ -88,9 +87,6 @@ impl ClientTrust {
         Ok(Arc::new(config))
     }
 }
-
-type WantsVerifier = ConfigBuilder<ClientConfig, rustls::WantsVerifier>;
-type WantsIdentity = ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>;
 
 fn pinned(
     builder: WantsVerifier,
@@ -155,7 +151,7 @@ impl ServerCertVerifier for Pinned {
 
 impl ClientRules {
     /// When their files were last written: what is compared to see whether they have changed.
-    pub fn stamps(&self) -> Stamps {
+    pub fn stamps(&self) -> Vec<FileStamp> {
         let identity = self.identity.iter().flat_map(|(cert, key)| [cert, key]);
         self.ca.iter().chain(identity).map(|path| stamp(path)).collect()
     }

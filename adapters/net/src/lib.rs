@@ -19,7 +19,7 @@ mod tls;
 pub use self::{
     backoff::{BackoffError, BackoffPolicy},
     bind::{BindError, bind, bind_shared, share_socket},
-    certificates::{CertificateFile, CertificateFiles, ClientAuth},
+    certificates::{CertificateFile, CertificateFiles, ClientAuth, FileStamp},
     client_tls::{ClientRules, ClientTrust, TlsFolder},
     http::{Encrypted, HttpLimits, HttpListener, PeerAddr, serve_http},
     listener::{Accepted, Acceptor, Slot, Slots},

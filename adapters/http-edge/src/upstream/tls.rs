@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use novagate_net::{ClientRules, ClientTrust, TlsError, TlsFolder};
+use novagate_net::{ClientRules, ClientTrust, FileStamp, TlsError, TlsFolder};
 use novagate_routing::{TlsFileName, TlsVersion, UpstreamTls};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -43,11 +43,9 @@ pub(crate) struct TlsProfile {
     generation: AtomicU32,
     was_read: AtomicBool,
     /// Held by whoever reads; nobody else waits for it.
-    seen: Mutex<Vec<Stamp>>,
+    seen: Mutex<Vec<FileStamp>>,
     problem: Mutex<Option<Arc<str>>>,
 }
-
-type Stamp = Option<(std::time::SystemTime, u64)>;
 
 /// No file of the profile has ever been usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
