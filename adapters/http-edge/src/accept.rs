@@ -12,6 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
+use crate::client_cert::ClientCertificate;
 use crate::connection::{CROSSING_LIMIT, serve, turn_away};
 use crate::deadlines::TICK;
 use crate::http2::{self, Speaker};
@@ -133,7 +134,7 @@ impl Place {
         } else {
             address
         };
-        let peer = Peer::new(address, self.worker.shared.tls.is_some(), &settings.trusted_proxies);
+        let mut peer = Peer::new(address, self.worker.shared.tls.is_some(), &settings.trusted_proxies);
         let counts = self.control.addresses.as_ref().filter(|_| !peer.is_trusted);
         let of_address = counts.map(|counts| counts.take(peer.ip));
         if matches!(of_address, Some(None)) {
@@ -142,7 +143,10 @@ impl Place {
         let transport = match &self.worker.shared.tls {
             None => Transport::plain(stream),
             Some(acceptor) => match self.agree(due, async { acceptor.accept(stream).await.ok() }).await {
-                Some(stream) => Transport::tls(stream),
+                Some(stream) => {
+                    peer.certificate = ClientCertificate::of(stream.get_ref().1);
+                    Transport::tls(stream)
+                }
                 None => return self.not_agreed(&self.worker.cells.tls_failures),
             },
         };

@@ -14,8 +14,8 @@ use http::Method;
 use novagate_framing::{BodyKind, HeadInfo, TargetForm};
 use novagate_kernel::{ConsumerId, ErrorCode, Timestamp};
 use novagate_policies::{
-    Affinity, Bucket, CompiledAction, CompiledForward, CompiledRoute, Credential, Facts, Grounds, Identity, Presented,
-    ServiceIndex, TokenFacts, TokenFault, Verdict,
+    Affinity, Bucket, CertificateFacts, CompiledAction, CompiledForward, CompiledRoute, Credential, Facts, Grounds,
+    Identity, Presented, ServiceIndex, TokenFacts, TokenFault, Verdict,
 };
 use novagate_ports_edge::LiveConfig;
 use novagate_records::{MethodLabel, NO_INDEX};
@@ -206,7 +206,8 @@ impl Admission<'_> {
         }
         let presented = self.presented(route);
         let facts = self.token_facts(presented, request.at);
-        let identity = identify(&generation.live, route, presented, facts.as_ref(), request)?;
+        let certificate = self.certificate(route);
+        let identity = identify(&generation.live, route, (presented, certificate), facts.as_ref(), request)?;
         self.count(route, &identity, request.at, drafts)?;
         match &route.action {
             CompiledAction::Redirect(redirect) => {
@@ -233,6 +234,14 @@ impl Admission<'_> {
             return Presented::Nothing;
         }
         Presented::from_values(self.fields.values(FieldName::ApiKey), self.fields.values(FieldName::Authorization))
+    }
+
+    /// The certificate that the client has shown, where the route takes it for a credential.
+    fn certificate(&self, route: &CompiledRoute) -> Option<&CertificateFacts> {
+        if !route.auth.accept_certificate {
+            return None;
+        }
+        self.peer.certificate.as_ref().map(|certificate| &certificate.facts)
     }
 
     /// What a presented token says, if its signature holds; nothing when no token was presented.
@@ -289,7 +298,7 @@ impl Admission<'_> {
 fn identify<'a>(
     live: &'a LiveConfig,
     route: &CompiledRoute,
-    presented: Presented<'_>,
+    (presented, certificate): (Presented<'_>, Option<&CertificateFacts>),
     facts: Option<&'a Result<Arc<TokenFacts>, TokenFault>>,
     request: &mut Request,
 ) -> Result<Identity<'a>, Refusal> {
@@ -297,7 +306,9 @@ fn identify<'a>(
         (_, Some(outcome)) => live.compiled.credential_of_token(outcome.as_deref().map_err(|fault| *fault)),
         (Presented::Key(key), None) => live.compiled.credential_of_key(key),
         (Presented::Malformed(kind), None) => Credential::Refused(kind.refusal()),
-        (Presented::Nothing | Presented::Token(_), None) => Credential::Absent,
+        (Presented::Nothing | Presented::Token(_), None) => {
+            certificate.map_or(Credential::Absent, |facts| live.compiled.credential_of_certificate(facts, request.at))
+        }
     };
     match route.admit(&Facts { credential }) {
         Verdict::Allowed(identity) => {

@@ -61,16 +61,20 @@ impl Generation {
         (worker, workers): (usize, usize),
         last: Option<&Self>,
         board: &HealthBoard,
-        target: impl Fn(&novagate_routing::TargetUrl) -> Rc<UpstreamTarget>,
+        target: impl Fn(&CompiledService, &Target) -> Rc<UpstreamTarget>,
     ) -> Self {
-        let candidate = |(each, state): (&Target, _)| Candidate { target: target(&each.url), state };
         let upstream = |service: &Arc<CompiledService>| {
             let known = || last?.service(last?.live.compiled.service_by_id(service.id)?.index)?.1.budget.clone();
             let budget = || known().unwrap_or_else(|| Rc::new(Budget::new(workers)));
             let upstream = Upstream {
                 turns: Cell::new(worker as u64),
                 copies_owed: Cell::new(0),
-                targets: service.targets.iter().zip(board.states(service)).map(candidate).collect(),
+                targets: service
+                    .targets
+                    .iter()
+                    .zip(board.states(service))
+                    .map(|(each, state)| Candidate { target: target(service, each), state })
+                    .collect(),
                 shared: board.service(service.id, &service.resilience),
                 budget: service.resilience.retries.is_some().then(budget),
                 preferences: board.preferences(service),

@@ -16,6 +16,7 @@ mod accept;
 mod addresses;
 mod admission;
 mod client;
+mod client_cert;
 mod connection;
 mod counting;
 mod deadlines;
@@ -39,4 +40,5 @@ pub use self::{
     counting::{Counters, ExactCounters},
     options::{EdgeOptions, EdgeSettings, EdgeTimeouts},
     server::{EdgeError, EdgeHandle, EdgeServer},
+    upstream::tls::UpstreamTlsFiles,
 };

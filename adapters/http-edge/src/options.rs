@@ -16,7 +16,7 @@ use novagate_ports_base::{Clock, Entropy};
 use novagate_ports_edge::{LiveConfig, TokenVerifier};
 use tokio_rustls::rustls::{ClientConfig, ServerConfig};
 
-use crate::Counters;
+use crate::{Counters, UpstreamTlsFiles};
 
 /// Everything that a data plane needs.
 pub struct EdgeOptions {
@@ -34,6 +34,8 @@ pub struct EdgeOptions {
     pub client_tls: Option<Arc<ServerConfig>>,
     /// How TLS is spoken to upstreams (`novagate_net::client_config`).
     pub upstream_tls: Arc<ClientConfig>,
+    /// The same for services with rules of their own.
+    pub upstream_tls_files: Arc<UpstreamTlsFiles>,
     /// Finds the addresses of upstreams.
     pub resolver: Resolver,
     /// The wall clock.

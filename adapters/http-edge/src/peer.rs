@@ -1,9 +1,11 @@
 //! Who is at the other end of a connection, and whose request it is.
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use ipnet::IpNet;
 
+use crate::client_cert::ClientCertificate;
 use crate::wire::fields::Fields;
 use crate::wire::names::FieldName;
 
@@ -17,12 +19,15 @@ pub(crate) struct Peer {
     pub(crate) is_trusted: bool,
     /// Whether its connection to us is over TLS.
     pub(crate) is_secure: bool,
+    /// What it has shown there of itself.
+    pub(crate) certificate: Option<Rc<ClientCertificate>>,
 }
 
 impl Peer {
     pub(crate) fn new(address: SocketAddr, is_secure: bool, trusted: &[IpNet]) -> Self {
         let ip = address.ip().to_canonical();
-        Self { ip, text: ip.to_string().into_bytes().into(), is_trusted: is_in(ip, trusted), is_secure }
+        let text = ip.to_string().into_bytes().into();
+        Self { ip, text, is_trusted: is_in(ip, trusted), is_secure, certificate: None }
     }
 
     /// The client's address: of a trusted peer, the last one in `X-Forwarded-For` that is not a trusted proxy itself.

@@ -81,7 +81,9 @@ impl EdgeServer {
         let hard = CancellationToken::new();
         let addresses = options.settings.max_connections_per_address.map(|most| Arc::new(AddressCounts::new(most)));
         let control = Arc::new(Control { soft: hard.child_token(), hard, open: AtomicUsize::new(0), addresses });
-        let board = Arc::new(HealthBoard::new(Arc::clone(&options.live), options.settings.zone.clone()));
+        let files = options.upstream_tls_files;
+        let zone = options.settings.zone.clone();
+        let board = Arc::new(HealthBoard::new(Arc::clone(&options.live), zone, Arc::clone(&files)));
         let own = own.into_iter().chain(options.settings.own_listeners.iter().copied()).collect();
         let denied = options.settings.denied_upstreams.as_slice().into();
         let count = options.listeners.len();
@@ -96,7 +98,7 @@ impl EdgeServer {
             entropy: Arc::clone(&options.entropy),
             board: Arc::clone(&board),
             tls,
-            connector: Connector::new(options.upstream_tls, options.resolver, options.entropy, (denied, own)),
+            connector: Connector::new(options.upstream_tls, files, options.resolver, options.entropy, (denied, own)),
             workers: count,
         };
         let workers = TaskTracker::new();

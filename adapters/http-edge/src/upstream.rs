@@ -13,3 +13,4 @@ pub(crate) mod retry;
 pub(crate) mod slots;
 pub(crate) mod stream;
 pub(crate) mod target;
+pub(crate) mod tls;

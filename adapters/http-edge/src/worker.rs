@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use novagate_policies::{ClientKeyHasher, HashKey, Shedding, TokenCache};
+use novagate_policies::{ClientKeyHasher, CompiledService, HashKey, Shedding, TokenCache};
 use novagate_ports_base::{Clock, Entropy};
 use novagate_ports_edge::{LiveConfig, SharedCounter, TokenVerifier};
-use novagate_routing::TargetUrl;
+use novagate_routing::Target;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
@@ -28,7 +28,7 @@ use crate::request_id::RequestTags;
 use crate::tunnel::register::Tunnels;
 use crate::upstream::connect::Connector;
 use crate::upstream::health::HealthBoard;
-use crate::upstream::target::UpstreamTarget;
+use crate::upstream::target::{TargetKey, UpstreamTarget};
 use crate::wire::buffer::BufferStore;
 use crate::wire::fields::Field;
 use crate::wire::grammar::http_date;
@@ -86,7 +86,7 @@ pub(crate) struct Worker {
     pub(crate) mirrors: Cell<usize>,
     generation: RefCell<Option<Rc<Generation>>>,
     retiring: RefCell<Vec<Rc<Generation>>>,
-    targets: RefCell<HashMap<TargetUrl, Rc<UpstreamTarget>>>,
+    targets: RefCell<HashMap<TargetKey, Rc<UpstreamTarget>>>,
     pruned: Cell<Instant>,
 }
 
@@ -137,7 +137,7 @@ impl Worker {
 
     /// Prepares for a configuration that was not seen before.
     fn adopt(&self, live: &Arc<LiveConfig>) -> Rc<Generation> {
-        let target = |url: &TargetUrl| self.target(url);
+        let target = |service: &CompiledService, target: &Target| self.target(service, target);
         let (last, place) = (self.generation.borrow().clone(), (self.number, self.shared.workers));
         let next = Generation::new(Arc::clone(live), place, last.as_deref(), &self.shared.board, target);
         let next = Rc::new(next);
@@ -148,12 +148,13 @@ impl Worker {
         next
     }
 
-    fn target(&self, url: &TargetUrl) -> Rc<UpstreamTarget> {
-        if let Some(known) = self.targets.borrow().get(url) {
+    fn target(&self, service: &CompiledService, target: &Target) -> Rc<UpstreamTarget> {
+        let key = TargetKey { url: target.url.clone(), tls: service.tls.clone() };
+        if let Some(known) = self.targets.borrow().get(&key) {
             return Rc::clone(known);
         }
-        let target = Rc::new(UpstreamTarget::new(url.clone()));
-        self.targets.borrow_mut().insert(url.clone(), Rc::clone(&target));
+        let target = Rc::new(UpstreamTarget::of(key.clone(), self.shared.connector.profile(service)));
+        self.targets.borrow_mut().insert(key, Rc::clone(&target));
         target
     }
 

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
+use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig};
 use webpki::EndEntityCert;
 
 use crate::tls::{TlsError, certificates, own_roots, private_key, provider, server_config_of};
@@ -29,16 +29,27 @@ pub struct CertificateFile {
     pub key: PathBuf,
 }
 
+/// What a listener asks its clients for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// No certificate.
+    None,
+    /// A certificate of an authority in this file; who shows none is served too, who shows another one is not.
+    Optional(PathBuf),
+    /// The same; who shows none is not served.
+    Required(PathBuf),
+}
+
 /// The certificates of a listener.
 #[derive(Debug)]
 pub struct CertificateFiles {
     files: Vec<CertificateFile>,
     served: RwLock<Arc<Served>>,
-    seen: Mutex<Vec<Stamp>>,
+    seen: Mutex<Vec<FileStamp>>,
 }
 
 /// When a file was written, and how long it is; nothing when it cannot be looked at.
-type Stamp = Option<(SystemTime, u64)>;
+pub type FileStamp = Option<(SystemTime, u64)>;
 
 #[derive(Debug)]
 struct Served {
@@ -55,11 +66,14 @@ impl CertificateFiles {
         Ok(Arc::new(Self { files, served: RwLock::new(Arc::new(served)), seen: Mutex::new(seen) }))
     }
 
-    /// A server that shows these certificates. With `client_ca` it serves only clients whose certificate was signed by an
-    /// authority in that file.
-    pub fn server_config(self: &Arc<Self>, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, TlsError> {
-        let clients = client_ca.map(|path| Ok((own_roots(path)?, path))).transpose()?;
-        let clients = clients.map(|(roots, path)| verifier(roots, path)).transpose()?;
+    /// A server that shows these certificates and asks its clients for theirs as `clients` says. A session with a client's
+    /// certificate is not resumed: each connection proves anew that the certificate holds.
+    pub fn server_config(self: &Arc<Self>, clients: &ClientAuth) -> Result<Arc<ServerConfig>, TlsError> {
+        let clients = match clients {
+            ClientAuth::None => None,
+            ClientAuth::Optional(path) => Some(verifier(path, true)?),
+            ClientAuth::Required(path) => Some(verifier(path, false)?),
+        };
         server_config_of(clients, |builder| Ok(builder.with_cert_resolver(Arc::clone(self) as _)))
     }
 
@@ -110,12 +124,13 @@ impl ResolvesServerCert for CertificateFiles {
     }
 }
 
-fn stamps(files: &[CertificateFile]) -> Vec<Stamp> {
-    let stamp = |path: &PathBuf| {
-        let about = fs::metadata(path).ok()?;
-        Some((about.modified().ok()?, about.len()))
-    };
+fn stamps(files: &[CertificateFile]) -> Vec<FileStamp> {
     files.iter().flat_map(|file| [stamp(&file.cert), stamp(&file.key)]).collect()
+}
+
+pub(crate) fn stamp(path: &Path) -> FileStamp {
+    let about = fs::metadata(path).ok()?;
+    Some((about.modified().ok()?, about.len()))
 }
 
 fn read(files: &[CertificateFile]) -> Result<Served, TlsError> {
@@ -137,13 +152,10 @@ fn read(files: &[CertificateFile]) -> Result<Served, TlsError> {
     Ok(Served { first, by_name })
 }
 
-fn verifier(
-    roots: RootCertStore,
-    path: &Path,
-) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-        .build()
-        .map_err(|_unusable| TlsError::NoCertificate { path: path.to_owned() })
+fn verifier(path: &Path, is_optional: bool) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(own_roots(path)?), provider());
+    let builder = if is_optional { builder.allow_unauthenticated() } else { builder };
+    builder.build().map_err(|_unusable| TlsError::NoCertificate { path: path.to_owned() })
 }
 
 #[cfg(test)]

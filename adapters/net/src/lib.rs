@@ -8,6 +8,7 @@
 mod backoff;
 mod bind;
 mod certificates;
+mod client_tls;
 mod http;
 mod listener;
 mod resolver;
@@ -18,7 +19,8 @@ mod tls;
 pub use self::{
     backoff::{BackoffError, BackoffPolicy},
     bind::{BindError, bind, bind_shared, share_socket},
-    certificates::{CertificateFile, CertificateFiles},
+    certificates::{CertificateFile, CertificateFiles, ClientAuth, FileStamp},
+    client_tls::{ClientRules, ClientTrust, TlsFolder},
     http::{Encrypted, HttpLimits, HttpListener, PeerAddr, serve_http},
     listener::{Accepted, Acceptor, Slot, Slots},
     resolver::{Discovered, Instance, ResolveError, Resolved, Resolver, ResolverFiles, ResolverStartError},

@@ -2,7 +2,7 @@
 //!
 //! Always: the provider is aws-lc-rs, named here and never left to which crates happen to be linked; an error names the
 //! file and never repeats what is in it. Not here: which certificate a client is shown (`certificates`, `self_signed`), ALPN
-//! other than HTTP/1.1.
+//! other than HTTP/1.1, authorities and certificates of a connection of its own (`client_tls`).
 
 use std::{
     fs, io,
@@ -13,11 +13,13 @@ use std::{
 use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    server::{WantsServerCert, danger::ClientCertVerifier},
+    server::{NoServerSessionStorage, WantsServerCert, danger::ClientCertVerifier},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject};
 
-const HTTP_1_1: &[u8] = b"http/1.1";
+use crate::client_tls::{ClientRules, ClientTrust};
+
+pub(crate) const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// Why there is no TLS configuration.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +66,15 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
+    /// A name leads out of the folder that it is a name in, or to something that is no file.
+    #[error("{path} is no file in its folder", path = path.display())]
+    NotInFolder {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Files are named, and there is no folder for them.
+    #[error("UPSTREAM_TLS_DIR is not set")]
+    NoFolder,
     /// The provider offers no protocol version: a defect of the build.
     #[error("the TLS provider offers no protocol version")]
     Provider(#[source] rustls::Error),
@@ -77,7 +88,8 @@ pub fn install_crypto_provider() {
 }
 
 /// A server of this provider and protocol, with the certificate that `finish` adds; `clients` says whose certificates are
-/// demanded, if any. Sessions are resumed with tickets that the server need not remember.
+/// asked for, if any. Without them sessions are resumed with tickets that the server need not remember; a ticket would carry
+/// a client's certificate past its time.
 pub(crate) fn server_config_of(
     clients: Option<Arc<dyn ClientCertVerifier>>,
     finish: impl FnOnce(ConfigBuilder<ServerConfig, WantsServerCert>) -> Result<ServerConfig, TlsError>,
@@ -85,12 +97,18 @@ pub(crate) fn server_config_of(
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Provider)?;
+    let resumes = clients.is_none();
     let builder = match clients {
         Some(clients) => builder.with_client_cert_verifier(clients),
         None => builder.with_no_client_auth(),
     };
     let mut config = finish(builder)?;
-    config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Provider)?;
+    if resumes {
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Provider)?;
+    } else {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = vec![HTTP_1_1.to_vec()];
     Ok(Arc::new(config))
 }
@@ -98,17 +116,7 @@ pub(crate) fn server_config_of(
 /// A client that trusts the public roots compiled into the program, or, when `ca_file` is given, only the authorities in
 /// it: whoever runs an authority of their own for this connection wants no other one to vouch for it.
 pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    let roots = match ca_file {
-        Some(path) => own_roots(path)?,
-        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-    };
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Provider)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![HTTP_1_1.to_vec()];
-    Ok(Arc::new(config))
+    ClientTrust::load(ca_file)?.config(&ClientRules::default())
 }
 
 pub(crate) fn own_roots(path: &Path) -> Result<RootCertStore, TlsError> {
@@ -186,11 +194,11 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::{Files, pair_for};
     use super::*;
-    use crate::{CertificateFile, CertificateFiles};
+    use crate::{CertificateFile, CertificateFiles, ClientAuth};
 
     fn server_config(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
         let file = CertificateFile { cert: cert.to_owned(), key: key.to_owned() };
-        CertificateFiles::load(vec![file])?.server_config(None)
+        CertificateFiles::load(vec![file])?.server_config(&ClientAuth::None)
     }
 
     fn pair() -> (String, String) {

@@ -180,6 +180,9 @@ const fn family(event: UpstreamEvent) -> (&'static str, &'static str) {
         }
         UpstreamEvent::Ejection => ("upstream_ejections_total", "Targets that were ejected."),
         UpstreamEvent::CircuitOpen => ("upstream_circuit_open_total", "Requests refused by a circuit breaker."),
+        UpstreamEvent::TlsFailure => {
+            ("upstream_tls_failures_total", "Connections to upstreams on which TLS was not agreed.")
+        }
     }
 }
 
@@ -361,6 +364,7 @@ mod tests {
             "upstream_retries_over_budget_total{service=\"users\"} 21",
             "upstream_ejections_total{service=\"users\"} 22",
             "upstream_circuit_open_total{service=\"users\"} 23",
+            "upstream_tls_failures_total{service=\"users\"} 24",
             "rate_limit_hits_total{tier=\"unauth\"} 5",
             "rate_limit_errors_total 0",
             "active_connections 7",

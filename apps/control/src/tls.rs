@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use novagate_net::{CertificateFile, CertificateFiles, HttpListener, SelfSigned, Tasks};
+use novagate_net::{CertificateFile, CertificateFiles, ClientAuth, HttpListener, SelfSigned, Tasks};
 use novagate_ports_base::Clock;
 use novagate_settings::{ControlSettings, ServerTls, TlsFiles};
 
@@ -31,7 +31,7 @@ pub(crate) fn listener(
         None => (None, None),
         Some(ServerTls::Files(TlsFiles { cert, key })) => {
             let files = CertificateFiles::load(vec![CertificateFile { cert: cert.clone(), key: key.clone() }])?;
-            (Some(files.server_config(None)?), Some(Shown::Files(files)))
+            (Some(files.server_config(&ClientAuth::None)?), Some(Shown::Files(files)))
         }
         Some(ServerTls::SelfSigned) => {
             let own = SelfSigned::open(&settings.data_dir, &names(settings), now(clock))?;

@@ -243,6 +243,7 @@ impl UpstreamHealth for Targets {
             panics: false,
             running: None,
             connections: None,
+            tls_problem: None,
         })
     }
 }

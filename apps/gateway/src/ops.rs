@@ -72,7 +72,8 @@ impl GatewayOps {
         Ok(Self { exporter, edge, plane, node, stopping })
     }
 
-    /// Services with targets that are not all well and used alike, or with a bound on their requests; at most so many that a person can read them.
+    /// Services with targets that are not all well and used alike, with a bound on their requests, or with TLS files that
+    /// cannot be used; at most so many that a person can read them.
     fn upstreams(&self) -> Vec<Value> {
         let Some(live) = self.edge.live() else { return Vec::new() };
         let health = self.plane.upstream_health();
@@ -82,7 +83,7 @@ impl GatewayOps {
                 json!({ "url": url.to_string(), "returnsInMs": u64::try_from(rest.as_millis()).unwrap_or(u64::MAX) })
             });
             let is_usual = state.healthy == state.total && state.warming == 0 && !state.own_zone_only;
-            let is_plain = is_usual && state.running.is_none();
+            let is_plain = is_usual && state.running.is_none() && state.tls_problem.is_none();
             (!is_plain).then(|| {
                 json!({
                     "service": service.name.as_str(),
@@ -93,6 +94,7 @@ impl GatewayOps {
                     "ownZoneOnly": state.own_zone_only,
                     "panics": state.panics,
                     "runningRequests": state.running,
+                    "tlsProblem": state.tls_problem.as_deref(),
                     "maxRequests": service.resilience.circuit_breaker.map(|rule| rule.max_requests),
                     "openConnections": state.connections,
                     "maxConnections": service.resilience.circuit_breaker.and_then(|rule| rule.max_connections),

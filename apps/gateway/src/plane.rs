@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use novagate_framing::Limits;
-use novagate_http_edge::{Counters, EdgeHandle, EdgeOptions, EdgeServer, EdgeSettings, EdgeTimeouts};
-use novagate_net::{CertificateFile, CertificateFiles, Resolver, Tasks, client_config};
+use novagate_http_edge::{Counters, EdgeHandle, EdgeOptions, EdgeServer, EdgeSettings, EdgeTimeouts, UpstreamTlsFiles};
+use novagate_net::{CertificateFile, CertificateFiles, ClientAuth, ClientRules, ClientTrust, Resolver, Tasks};
 use novagate_policies::{JwtRules, NodeLimits};
 use novagate_ports_base::{Clock, Entropy};
 use novagate_ports_edge::{LiveConfig, TokenVerifier};
-use novagate_settings::{EdgeTls, EdgeTokens, GatewaySettings, TlsFiles};
+use novagate_settings::{ClientCertificates, EdgeTls, EdgeTokens, GatewaySettings, TlsFiles};
 use novagate_tokens::{EdgeTokenVerifier, PublicKeyFile};
 
 use crate::StartError;
@@ -39,8 +39,11 @@ pub(crate) fn start(
 ) -> Result<EdgeHandle, StartError> {
     let client_tls = match &settings.tls {
         None => None,
-        Some(tls) => Some(certificates(tls, tasks)?.server_config(tls.client_ca.as_deref())?),
+        Some(tls) => Some(certificates(tls, tasks)?.server_config(&clients(tls))?),
     };
+    let trust = ClientTrust::load(settings.upstream_ca_file.as_deref())?;
+    let files = UpstreamTlsFiles::new(trust.clone(), settings.upstream_tls_dir.clone());
+    tasks.spawn("upstream-tls", tasks.soft().run_until_cancelled_owned(Arc::clone(&files).follow()));
     let verifier: Arc<dyn TokenVerifier> = Arc::new(verifier(&settings.tokens)?);
     let options = EdgeOptions {
         listeners: start.listeners,
@@ -49,12 +52,21 @@ pub(crate) fn start(
         counters: start.counters,
         settings: edge_settings(settings, start.own)?,
         client_tls,
-        upstream_tls: client_config(settings.upstream_ca_file.as_deref())?,
+        upstream_tls: trust.config(&ClientRules::default())?,
+        upstream_tls_files: files,
         resolver: start.resolver,
         clock,
         entropy,
     };
     EdgeServer::start(options).map_err(|error| StartError::Internal(error.to_string()))
+}
+
+fn clients(tls: &EdgeTls) -> ClientAuth {
+    match &tls.clients {
+        ClientCertificates::NotAsked => ClientAuth::None,
+        ClientCertificates::Optional(ca) => ClientAuth::Optional(ca.clone()),
+        ClientCertificates::Required(ca) => ClientAuth::Required(ca.clone()),
+    }
 }
 
 /// The certificates that clients are shown, kept fresh.

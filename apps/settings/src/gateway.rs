@@ -53,6 +53,8 @@ pub struct GatewaySettings {
     pub upstream_deny: Vec<IpNet>,
     /// The authorities that may vouch for upstreams, in place of the public ones.
     pub upstream_ca_file: Option<PathBuf>,
+    /// Where the files are that services name.
+    pub upstream_tls_dir: Option<PathBuf>,
     /// Threads that carry traffic.
     pub workers: NonZeroUsize,
     /// What is logged.
@@ -101,8 +103,19 @@ pub struct EdgeTokens {
 pub struct EdgeTls {
     /// Certificates with their keys; the first one is for clients that name nobody or somebody unknown.
     pub files: Vec<TlsFiles>,
-    /// PEM file of the authorities that must have signed a client's certificate; none: clients need none.
-    pub client_ca: Option<PathBuf>,
+    /// What clients have to show of themselves.
+    pub clients: ClientCertificates,
+}
+
+/// What clients have to show of themselves in TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// Nothing, and they are not asked.
+    NotAsked,
+    /// Nothing; a certificate that they show has to be signed by an authority in this PEM file.
+    Optional(PathBuf),
+    /// A certificate that is signed by an authority in this PEM file.
+    Required(PathBuf),
 }
 
 /// What the gateways of a fleet share.
@@ -200,6 +213,7 @@ impl GatewaySettings {
         let trusted_proxies = reader.required("TRUSTED_PROXY_CIDRS", parse::networks);
         let upstream_deny = reader.required("UPSTREAM_DENY_CIDRS", parse::networks);
         let upstream_ca_file = reader.optional("UPSTREAM_CA_FILE", parse::path);
+        let upstream_tls_dir = reader.optional("UPSTREAM_TLS_DIR", parse::path);
         let workers = reader.number::<usize>("WORKERS").and_then(NonZeroUsize::new);
         let log_level = reader.required("LOG_LEVEL", parse::log_level);
         Some(Self {
@@ -219,6 +233,7 @@ impl GatewaySettings {
             trusted_proxies: trusted_proxies?,
             upstream_deny: upstream_deny?,
             upstream_ca_file,
+            upstream_tls_dir,
             workers: workers.unwrap_or_else(cpus),
             log_level: log_level?,
         })
@@ -269,22 +284,41 @@ fn tokens(reader: &mut Reader<'_>) -> Option<EdgeTokens> {
 fn tls(reader: &mut Reader<'_>) -> Option<EdgeTls> {
     let certificates = reader.optional("TLS_CERT_FILE", parse::paths);
     let keys = reader.optional("TLS_KEY_FILE", parse::paths);
-    let client_ca = reader.optional("TLS_CLIENT_CA_FILE", parse::path);
+    let clients = client_certificates(reader);
     if !reader.is_set("TLS_CERT_FILE") && !reader.is_set("TLS_KEY_FILE") {
-        if reader.is_set("TLS_CLIENT_CA_FILE") {
-            reader.problem("TLS_CLIENT_CA_FILE", "is of use only with TLS_CERT_FILE and TLS_KEY_FILE");
+        for name in ["TLS_CLIENT_CA_FILE", "TLS_CLIENT_AUTH"] {
+            if reader.is_set(name) {
+                reader.problem(name, "is of use only with TLS_CERT_FILE and TLS_KEY_FILE");
+            }
         }
         return None;
     }
     reader.demand("TLS_CERT_FILE", "with TLS_KEY_FILE");
     reader.demand("TLS_KEY_FILE", "with TLS_CERT_FILE");
+    if reader.is_set("TLS_CLIENT_AUTH") {
+        reader.demand("TLS_CLIENT_CA_FILE", "with TLS_CLIENT_AUTH");
+    }
     let (certificates, keys) = (certificates?, keys?);
     if certificates.len() != keys.len() {
         reader.problem("TLS_KEY_FILE", "must name as many files as TLS_CERT_FILE, in the same order");
         return None;
     }
     let files = certificates.into_iter().zip(keys).map(|(cert, key)| TlsFiles { cert, key });
-    Some(EdgeTls { files: files.collect(), client_ca })
+    Some(EdgeTls { files: files.collect(), clients })
+}
+
+fn client_certificates(reader: &mut Reader<'_>) -> ClientCertificates {
+    let ca = reader.optional("TLS_CLIENT_CA_FILE", parse::path);
+    let is_optional = reader.optional("TLS_CLIENT_AUTH", |text| match text {
+        "required" => Ok(false),
+        "optional" => Ok(true),
+        _ => Err("must be required or optional".to_owned()),
+    });
+    match (ca, is_optional) {
+        (None, _) => ClientCertificates::NotAsked,
+        (Some(ca), Some(true)) => ClientCertificates::Optional(ca),
+        (Some(ca), Some(false) | None) => ClientCertificates::Required(ca),
+    }
 }
 
 fn fleet(reader: &mut Reader<'_>) -> Option<FleetSettings> {

@@ -24,8 +24,8 @@ pub use self::{
     control::{ControlSettings, MailSettings, PlatformTokens, Registration, ServerTls, TlsFiles},
     docs::{config_toml, key_listing},
     gateway::{
-        ConfigOrigin, ControlPlaneSettings, EdgeLimits, EdgeTls, EdgeTokens, FleetSettings, GatewaySettings,
-        RateLimitMode, RateLimitSettings,
+        ClientCertificates, ConfigOrigin, ControlPlaneSettings, EdgeLimits, EdgeTls, EdgeTokens, FleetSettings,
+        GatewaySettings, RateLimitMode, RateLimitSettings,
     },
     keys::{KEYS, KeyDoc, Program, Rule, Secrecy},
     ops::ops_address,

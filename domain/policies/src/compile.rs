@@ -17,7 +17,9 @@ use novagate_routing::Service;
 
 use crate::compiled::{Clients, Parts};
 use crate::fault::{Faults, Subject};
-use crate::{CompiledService, ConfigObject, Consumer, ConsumerKeyGrant, ObjectFault, RouteConfig, ServiceIndex};
+use crate::{
+    CertificateName, CompiledService, ConfigObject, Consumer, ConsumerKeyGrant, ObjectFault, RouteConfig, ServiceIndex,
+};
 
 /// Most routes of one configuration.
 pub const MAX_ROUTES: usize = 50_000;
@@ -140,6 +142,7 @@ fn check_clients(faults: &mut Faults, sorted: &Sorted<'_>) {
             subject.fault("/name", "ambiguous_name", "another consumer has this text for its id");
         }
     }
+    check_certificates(faults, &sorted.consumers);
     let mut digests = HashMap::with_capacity(sorted.keys.len());
     for key in &sorted.keys {
         let mut subject = Subject { faults, object: key.id.into(), name: None };
@@ -152,6 +155,19 @@ fn check_clients(faults: &mut Faults, sorted: &Sorted<'_>) {
         }
         if let Some(other) = digests.insert(key.digest, key.id) {
             subject.fault("/digest", "duplicate_key", format!("it is the same key as {other}"));
+        }
+    }
+}
+
+/// A certificate is one consumer's.
+fn check_certificates(faults: &mut Faults, consumers: &[&Consumer]) {
+    let mut owners: HashMap<&CertificateName, &Consumer> = HashMap::new();
+    for consumer in consumers {
+        for (at, certificate) in consumer.certificates.iter().enumerate() {
+            let Some(other) = owners.insert(certificate, consumer) else { continue };
+            let mut subject = Subject { faults, object: consumer.id.into(), name: Some(&consumer.name) };
+            let message = format!("it is a certificate of the consumer {} too, or is listed twice", other.name);
+            subject.fault(format!("/certificates/{at}"), "duplicate_certificate", message);
         }
     }
 }

@@ -18,14 +18,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use novagate_access::{ConsumerKey, KeyDigest};
-use novagate_kernel::{ConsumerId, ErrorCode, Head, RouteId, ServiceId};
+use novagate_kernel::{ConsumerId, ErrorCode, Head, RouteId, ServiceId, Timestamp};
 use novagate_routing::RouteTable;
 
 use self::consumer::ConsumerTable;
 use self::keys::{Entry, KeyTable};
 use crate::{
-    ConfigObject, Consumer, ConsumerKeyGrant, Credential, CredentialKind, Identity, ObjectFault, ObjectWarning,
-    TokenFacts, TokenFault,
+    CertificateFacts, CertificateName, ConfigObject, Consumer, ConsumerKeyGrant, Credential, CredentialKind, Identity,
+    ObjectFault, ObjectWarning, TokenFacts, TokenFault,
 };
 
 pub use self::{
@@ -63,6 +63,8 @@ pub(crate) struct Parts {
 pub(crate) struct Clients {
     consumers: ConsumerTable,
     keys: KeyTable,
+    /// By the digests of what consumers' certificates have.
+    certificates: KeyTable,
 }
 
 impl CompiledConfig {
@@ -172,6 +174,30 @@ impl CompiledConfig {
         Credential::Proven { kind: CredentialKind::Token, identity }
     }
 
+    /// The consumer whose certificate has the name with this digest.
+    pub fn consumer_of_certificate(&self, name: &KeyDigest) -> Option<&CompiledConsumer> {
+        let clients = &self.parts.clients;
+        clients.consumers.at(clients.certificates.find(name)?)
+    }
+
+    /// Which name makes a certificate a consumer's; the first one that does.
+    pub fn deciding_name(&self, facts: &CertificateFacts) -> Option<KeyDigest> {
+        facts.names().iter().find(|name| self.consumer_of_certificate(name).is_some()).copied()
+    }
+
+    /// What becomes of a certificate that was verified when the client connected. One of no consumer, and one whose time
+    /// has passed since, is none.
+    pub fn credential_of_certificate(&self, facts: &CertificateFacts, now: Timestamp) -> Credential<'_> {
+        let consumer = facts.names().iter().find_map(|name| self.consumer_of_certificate(name));
+        match consumer.filter(|_| !facts.is_over(now)) {
+            Some(consumer) => Credential::Proven {
+                kind: CredentialKind::Certificate,
+                identity: Identity::Consumer { consumer, subject: None },
+            },
+            None => Credential::Absent,
+        }
+    }
+
     /// The same configuration in which these keys, and those revoked before, open nothing. Shares everything else.
     pub fn revoking(&self, digests: &[KeyDigest]) -> Self {
         let mut revoked: Vec<_> = self.revoked.iter().chain(digests).copied().collect();
@@ -188,14 +214,23 @@ impl CompiledConfig {
 
 impl Clients {
     /// From consumers with distinct ids and keys with distinct digests; a key without its consumer is left out.
-    pub(crate) fn new(consumers: &[&Consumer], keys: &[&ConsumerKeyGrant]) -> Self {
-        let consumers = ConsumerTable::new(consumers);
+    pub(crate) fn new(all: &[&Consumer], keys: &[&ConsumerKeyGrant]) -> Self {
+        let consumers = ConsumerTable::new(all);
         let entry = |key: &&ConsumerKeyGrant| {
             consumers.position(key.consumer).map(|consumer| Entry { digest: key.digest, consumer })
         };
         let keys = KeyTable::new(keys.iter().filter_map(entry).collect());
-        Self { consumers, keys }
+        let entries = consumers_of_certificates(all, &consumers);
+        Self { consumers, keys, certificates: KeyTable::new(entries) }
     }
+}
+
+fn consumers_of_certificates(all: &[&Consumer], table: &ConsumerTable) -> Vec<Entry> {
+    let owned = all.iter().filter_map(|consumer| Some((table.position(consumer.id)?, &consumer.certificates)));
+    let entry = |(consumer, names): (u32, &Vec<CertificateName>)| {
+        names.iter().map(move |name| Entry { digest: name.digest(), consumer }).collect::<Vec<_>>()
+    };
+    owned.flat_map(entry).collect()
 }
 
 impl fmt::Debug for CompiledConfig {

@@ -6,6 +6,8 @@ use novagate_access::KeyDigest;
 use novagate_kernel::{ConsumerId, ConsumerKeyId, Name, ObjectKind, ObjectRef, RouteId, ServiceId};
 use novagate_routing::{Route, Service};
 
+use crate::CertificateName;
+
 /// One config object: the unit that is edited, versioned, digested and sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigObject {
@@ -32,6 +34,7 @@ pub struct RouteConfig {
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of its own in the config language")]
 pub struct AuthRule {
     /// Whether a request without a credential is refused. An invalid credential always is.
     pub required: bool,
@@ -39,12 +42,14 @@ pub struct AuthRule {
     pub accept_jwt: bool,
     /// Whether consumer keys are accepted.
     pub accept_key: bool,
+    /// Whether certificates of consumers are accepted.
+    pub accept_certificate: bool,
 }
 
 impl Default for AuthRule {
-    /// Open to everybody, both kinds of credential accepted.
+    /// Open to everybody; keys and tokens are accepted.
     fn default() -> Self {
-        Self { required: false, accept_jwt: true, accept_key: true }
+        Self { required: false, accept_jwt: true, accept_key: true, accept_certificate: false }
     }
 }
 
@@ -91,6 +96,8 @@ pub struct Consumer {
     pub groups: Vec<Name>,
     /// Its own limit, in place of the node's tier for authenticated clients.
     pub rate_limit: Option<RateLimit>,
+    /// What its certificates have: no other consumer has the same; at most 16.
+    pub certificates: Vec<CertificateName>,
 }
 
 /// A consumer's key, as its digest.

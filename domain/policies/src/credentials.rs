@@ -14,13 +14,15 @@ use novagate_kernel::ErrorCode;
 /// The field that carries a consumer key.
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The two kinds of credential.
+/// The kinds of credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CredentialKind {
     /// A consumer key.
     Key,
     /// A JWT.
     Token,
+    /// A certificate that the client has shown in TLS.
+    Certificate,
 }
 
 impl CredentialKind {
@@ -29,6 +31,8 @@ impl CredentialKind {
         match self {
             Self::Key => ErrorCode::KeyInvalid,
             Self::Token => ErrorCode::TokenInvalid,
+            // One that is not accepted is as good as none.
+            Self::Certificate => ErrorCode::TokenMissing,
         }
     }
 }
@@ -108,6 +112,7 @@ impl fmt::Debug for Presented<'_> {
             Self::Token(_) => "Token(redacted)",
             Self::Malformed(CredentialKind::Key) => "Malformed(Key)",
             Self::Malformed(CredentialKind::Token) => "Malformed(Token)",
+            Self::Malformed(CredentialKind::Certificate) => "Malformed(Certificate)",
         })
     }
 }

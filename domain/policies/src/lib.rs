@@ -5,11 +5,13 @@
 //! paths (`routing`), verifying signatures (`adapters/tokens`), counters shared between nodes (`adapters/redis`).
 //!
 //! One request: [`Presented::from_headers`] reads the credential; [`CompiledConfig::credential_of_key`] or
-//! [`CompiledConfig::credential_of_token`] (after [`TokenCache`] and [`JwtRules::check`]) says what became of it;
+//! [`CompiledConfig::credential_of_token`] (after [`TokenCache`] and [`JwtRules::check`]) says what became of it, or
+//! [`CompiledConfig::credential_of_certificate`] where none is presented;
 //! [`CompiledRoute::admit`] decides; [`CompiledRoute::buckets`] names what it is counted in; [`LimitTable::admit_two`]
 //! counts; [`FieldText`] writes the header fields.
 
 mod buckets;
+mod certificates;
 mod compile;
 mod compiled;
 mod config;
@@ -27,6 +29,7 @@ mod token_cache;
 
 pub use self::{
     buckets::{Bucket, NodeLimits, Tier},
+    certificates::{CertificateFacts, CertificateName, CertificateNameError},
     compile::{MAX_CONSUMERS, MAX_KEYS, MAX_ROUTES, MAX_SERVICES},
     compiled::{
         Affinity, CompiledAction, CompiledConfig, CompiledConsumer, CompiledForward, CompiledMirror, CompiledRoute,

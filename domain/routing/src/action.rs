@@ -39,6 +39,8 @@ pub struct Forward {
     pub max_body: Option<u64>,
     /// Who gets copies of requests.
     pub mirror: Option<Mirror>,
+    /// Whether the service is told the certificate that the client has shown.
+    pub client_cert: bool,
 }
 
 /// A second service that gets copies of requests and whose answers nobody reads.
@@ -210,6 +212,7 @@ impl Forward {
             total_timeout: None,
             max_body: None,
             mirror: None,
+            client_cert: false,
         }
     }
 }

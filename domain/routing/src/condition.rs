@@ -161,7 +161,9 @@ impl ConditionOn {
             return Err(ConditionError::HeaderName);
         }
         match lower.as_str() {
-            "x-consumer-id" | "x-consumer-groups" | "x-token-subject" => Err(ConditionError::GatewayHeader),
+            "x-consumer-id" | "x-consumer-groups" | "x-token-subject" | "client-cert" | "client-cert-chain" => {
+                Err(ConditionError::GatewayHeader)
+            }
             _ => Ok(Self::Header(lower.into())),
         }
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use novagate_kernel::{Name, RouteId, ServiceId};
 
-use crate::{Condition, HealthCheck, HostPattern, LoadBalancing, PathPattern, Preference, Resilience, RouteAction};
+use crate::{
+    Condition, HealthCheck, HostPattern, LoadBalancing, PathPattern, Preference, Resilience, RouteAction, UpstreamTls,
+};
 
 /// Something that answers requests: one or more targets behind one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Service {
     pub preference: Preference,
     /// What is done about targets that fail.
     pub resilience: Resilience,
+    /// How TLS is spoken to its targets, all of which then speak it; `None`: as their schemes and the gateway say.
+    pub tls: Option<UpstreamTls>,
 }
 
 /// One upstream address.

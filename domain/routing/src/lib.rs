@@ -18,6 +18,7 @@ mod resilience;
 mod table;
 mod target;
 mod template;
+mod upstream_tls;
 
 pub use self::{
     action::{
@@ -42,4 +43,7 @@ pub use self::{
     },
     target::TargetUrlError,
     template::{PathTemplate, TemplateError},
+    upstream_tls::{
+        KeyPin, TlsFileName, TlsFileNameError, TlsIdentity, TlsServerName, TlsServerNameError, TlsVersion, UpstreamTls,
+    },
 };

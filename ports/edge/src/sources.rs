@@ -1,5 +1,6 @@
 //! Records and metrics that the control thread pulls from the workers, and where they go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,11 +29,14 @@ pub enum UpstreamEvent {
     Ejection,
     /// A request was refused because too many ran already.
     CircuitOpen,
+    /// A connection was not made because TLS was not agreed on, or could not be spoken for want of files.
+    TlsFailure,
 }
 
 impl UpstreamEvent {
     /// Every event.
-    pub const ALL: [Self; 4] = [Self::Retry, Self::RetryOverBudget, Self::Ejection, Self::CircuitOpen];
+    pub const ALL: [Self; 5] =
+        [Self::Retry, Self::RetryOverBudget, Self::Ejection, Self::CircuitOpen, Self::TlsFailure];
 
     /// Its place in [`Self::ALL`].
     pub const fn index(self) -> usize {
@@ -93,6 +97,8 @@ pub struct UpstreamState {
     pub running: Option<u32>,
     /// Connections that are open, where their number has a bound.
     pub connections: Option<u32>,
+    /// What keeps the files of its TLS from being used as they are now; names the file and nothing that is in it.
+    pub tls_problem: Option<Arc<str>>,
 }
 
 /// Which upstream targets take traffic.

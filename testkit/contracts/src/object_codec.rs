@@ -10,14 +10,15 @@ use http::Method;
 use novagate_fixtures::{CANARY, Mint, assert_no_canary};
 use novagate_kernel::{Name, ObjectKind};
 use novagate_policies::{
-    AuthRule, ConfigObject, Consumer, ConsumerKeyGrant, LimitBy, RateLimit, RouteConfig, RouteLimit,
+    AuthRule, CertificateName, ConfigObject, Consumer, ConsumerKeyGrant, LimitBy, RateLimit, RouteConfig, RouteLimit,
 };
 use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
     CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
-    ForwardTo, HashOn, HealthCheck, HostPattern, HttpProbe, LoadBalancing, Mirror, OutlierDetection, PathPattern,
-    PathTemplate, Preference, ProbeKind, Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route,
-    RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl, ValueTest, WeightedService,
+    ForwardTo, HashOn, HealthCheck, HostPattern, HttpProbe, KeyPin, LoadBalancing, Mirror, OutlierDetection,
+    PathPattern, PathTemplate, Preference, ProbeKind, Redirect, RedirectStatus, Resilience, Retries, RetryGround,
+    Route, RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl, TlsFileName, TlsIdentity,
+    TlsServerName, TlsVersion, UpstreamTls, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -132,6 +133,18 @@ impl Maker {
             },
             load_balancing,
             resilience: self.resilience(),
+            tls: self.maybe(|| self.tls()),
+        }
+    }
+
+    fn tls(&self) -> UpstreamTls {
+        let file = |name: &str| TlsFileName::parse(name).unwrap();
+        UpstreamTls {
+            ca: self.maybe(|| file("ca.pem")),
+            identity: self.maybe(|| TlsIdentity { cert: file("gateway.pem"), key: file("gateway.key") }),
+            server_name: self.maybe(|| TlsServerName::parse("users.internal").unwrap()),
+            min_version: *self.0.entropy().pick(&[TlsVersion::V1_2, TlsVersion::V1_3]),
+            pins: self.maybe(|| KeyPin::parse(&"0f".repeat(32)).unwrap()).into_iter().collect(),
         }
     }
 
@@ -235,6 +248,7 @@ impl Maker {
             timeout: self.maybe(|| self.millis(1, 3_600_000)),
             total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
             max_body: self.maybe(|| self.below(1 << 40)),
+            client_cert: self.below(2) == 0,
             mirror: self.maybe(|| {
                 let percent = u8::try_from(1 + self.below(100)).unwrap();
                 Mirror { service: self.0.name("svc"), percent }
@@ -254,7 +268,9 @@ impl Maker {
             encoded_slashes: *self.0.entropy().pick(&slashes),
         };
         let accept_jwt = self.below(2) == 0;
-        let auth = AuthRule { required: self.below(2) == 0, accept_jwt, accept_key: !accept_jwt || self.below(2) == 0 };
+        let accept_key = !accept_jwt || self.below(2) == 0;
+        let accept_certificate = self.below(2) == 0;
+        let auth = AuthRule { required: self.below(2) == 0, accept_jwt, accept_key, accept_certificate };
         let rate_limit = self.maybe(|| RouteLimit { limit: self.limit(), by: *self.0.entropy().pick(&by) });
         RouteConfig { route, auth, rate_limit }
     }
@@ -266,6 +282,10 @@ impl Maker {
             name: self.0.name("app"),
             groups: groups.into_iter().collect(),
             rate_limit: self.maybe(|| self.limit()),
+            certificates: ["dns:app.example", "cn:App"]
+                .iter()
+                .filter_map(|text| CertificateName::parse(text).ok())
+                .collect(),
         }
     }
 }

@@ -38,6 +38,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("trybuild", &[]),
     ("utoipa", &["adapters/documents", "adapters/http-admin"]),
     ("utoipa-axum", &["adapters/http-admin"]),
+    ("x509-parser", &["adapters/http-edge"]),
 ];
 
 #[test]

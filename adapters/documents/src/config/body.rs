@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::health::HealthCheckBody;
 use super::resilience::{CircuitBreakerBody, OutlierDetectionBody, RetriesBody};
 use super::route_body::{MatchBody, MirrorBody, RedirectBody, RewriteBody, SplitBody, is_false};
+use super::tls::UpstreamTlsBody;
 
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -61,6 +62,9 @@ pub struct ServiceBody {
     /// What may be asked at the same time; missing: anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreakerBody>,
+    /// How TLS is spoken to its targets, all of which are `https` then; missing: as the gateway is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTlsBody>,
 }
 
 /// One upstream address.
@@ -138,6 +142,9 @@ pub struct RouteBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 1_099_511_627_776_u64)]
     pub max_body_bytes: Option<u64>,
+    /// Whether the service is told the certificate that the client has shown (`Client-Cert`, RFC 9440).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub forward_client_cert: bool,
     /// What `%2F` in a request path means.
     #[serde(default)]
     pub encoded_slashes: SlashesWord,
@@ -173,9 +180,9 @@ pub struct AuthBody {
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub required: bool,
-    /// Which credentials are accepted; missing: both.
-    #[serde(default = "AcceptWord::all")]
-    #[schema(max_items = 2)]
+    /// Which credentials are accepted; missing: `jwt` and `key`.
+    #[serde(default = "AcceptWord::usual")]
+    #[schema(max_items = 3)]
     pub accept: Vec<AcceptWord>,
 }
 
@@ -187,6 +194,8 @@ pub enum AcceptWord {
     Jwt,
     /// A consumer key.
     Key,
+    /// A consumer's certificate, shown in TLS.
+    Certificate,
 }
 
 /// A route's limit: at most `max` requests in any `windowMs`, one bucket per `by`.
@@ -237,6 +246,10 @@ pub struct ConsumerBody {
     /// Its own limit, in place of the node's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimitBody>,
+    /// What its certificates have: `sha256:` a fingerprint, `dns:` or `uri:` an alternative name, `cn:` a common name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 16, example = json!(["dns:mobile.example.com"]))]
+    pub certificates: Vec<String>,
 }
 
 /// A client's limit: at most `max` requests in any `windowMs`.
@@ -299,12 +312,12 @@ impl ConfigDocument {
 
 impl AuthBody {
     fn open() -> Self {
-        Self { required: false, accept: AcceptWord::all() }
+        Self { required: false, accept: AcceptWord::usual() }
     }
 }
 
 impl AcceptWord {
-    fn all() -> Vec<Self> {
+    fn usual() -> Vec<Self> {
         vec![Self::Jwt, Self::Key]
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use novagate_access::KeyDigest;
 use novagate_kernel::{ConsumerId, ConsumerKeyId, Name, ServiceId};
-use novagate_policies::{ConfigObject, Consumer, ConsumerKeyGrant, RateLimit};
+use novagate_policies::{CertificateName, ConfigObject, Consumer, ConsumerKeyGrant, RateLimit};
 use novagate_ports_control::inbound::FieldFault;
 use novagate_routing::{HashOn, LoadBalancing, Preference, Service, Target, TargetUrl};
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use self::route::route_body;
 use super::body::{AnyBody, BalancingWord, ConsumerBody, ConsumerKeyBody, RateLimitBody, ServiceBody, TargetBody};
 use super::health::{HealthCheckBody, health_check};
 use super::resilience::{CircuitBreakerBody, OutlierDetectionBody, RetriesBody, resilience};
+use super::tls::{UpstreamTlsBody, tls};
 
 pub(super) use self::route::route;
 
@@ -36,6 +37,7 @@ pub(super) fn service(id: Uuid, body: ServiceBody) -> Result<ConfigObject, Field
         load_balancing: load_balancing(body.load_balancing, body.hash_on.as_deref())?,
         preference,
         resilience,
+        tls: body.tls.as_ref().map(tls).transpose()?,
     }))
 }
 
@@ -69,6 +71,8 @@ pub(super) fn consumer(id: Uuid, body: ConsumerBody) -> Result<ConfigObject, Fie
     let mut groups: Vec<Name> = body.groups.iter().enumerate().map(group).collect::<Result<_, _>>()?;
     groups.sort_unstable();
     groups.dedup();
+    let certificate =
+        |(at, text): (usize, &String)| at_pointer(CertificateName::parse(text), || format!("/certificates/{at}"));
     Ok(ConfigObject::Consumer(Consumer {
         id: ConsumerId::from_uuid(id),
         name: name_at(&body.name, "/name")?,
@@ -76,6 +80,7 @@ pub(super) fn consumer(id: Uuid, body: ConsumerBody) -> Result<ConfigObject, Fie
         rate_limit: body
             .rate_limit
             .map(|limit| RateLimit { max: limit.max, window: Duration::from_millis(limit.window_ms) }),
+        certificates: body.certificates.iter().enumerate().map(certificate).collect::<Result<_, _>>()?,
     }))
 }
 
@@ -98,6 +103,7 @@ impl From<&ConfigObject> for AnyBody {
                 rate_limit: consumer
                     .rate_limit
                     .map(|limit| RateLimitBody { max: limit.max, window_ms: millis(limit.window) }),
+                certificates: consumer.certificates.iter().map(ToString::to_string).collect(),
             }),
             ConfigObject::ConsumerKey(key) => Self::ConsumerKey(ConsumerKeyBody {
                 consumer: key.consumer.to_string(),
@@ -139,6 +145,7 @@ fn service_body(service: &Service) -> ServiceBody {
         outlier_detection: service.resilience.outlier_detection.as_ref().map(OutlierDetectionBody::from),
         panic_percent: Some(service.resilience.panic_percent).filter(|percent| *percent > 0),
         circuit_breaker: service.resilience.circuit_breaker.as_ref().map(CircuitBreakerBody::from),
+        tls: service.tls.as_ref().map(UpstreamTlsBody::from),
     }
 }
 

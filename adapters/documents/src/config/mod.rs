@@ -10,6 +10,7 @@ mod resilience;
 mod route_body;
 mod rules;
 mod shapes;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use self::resilience::{CircuitBreakerBody, GroundWord, OutlierDetectionBody,
 pub use self::route_body::{
     ConditionBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, SchemeWord, ShareBody, SplitBody,
 };
+pub use self::tls::{TlsVersionWord, UpstreamTlsBody};
 pub(crate) use self::{
     body::{AnyBody, ConsumerKeyBody},
     shapes::shape_of,

@@ -2,9 +2,10 @@
 
 use novagate_access::KeyDigest;
 use novagate_kernel::{ConsumerId, Name};
+use novagate_policies::CertificateName;
 use novagate_routing::{
-    ConditionOn, Expression, HashOn, HostPattern, MAX_PATTERN_BYTES, PathPattern, StatusRange, TargetUrl, ValueTest,
-    is_zone,
+    ConditionOn, Expression, HashOn, HostPattern, KeyPin, MAX_PATTERN_BYTES, PathPattern, StatusRange, TargetUrl,
+    TlsFileName, TlsServerName, ValueTest, is_zone,
 };
 
 use crate::fault::Broken;
@@ -85,6 +86,22 @@ pub(super) fn probe_path(text: &str) -> Result<(), Broken> {
         && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     let rule = format!("must begin with / and have at most {MAX_PROBE_PATH} visible ASCII characters, no #");
     if fits { Ok(()) } else { Err(Broken::new("invalid_path", rule)) }
+}
+
+pub(super) fn tls_file(text: &str) -> Result<(), Broken> {
+    TlsFileName::parse(text).map(drop).map_err(|error| Broken::new("invalid_file_name", error.to_string()))
+}
+
+pub(super) fn server_name(text: &str) -> Result<(), Broken> {
+    TlsServerName::parse(text).map(drop).map_err(|error| Broken::new("invalid_server_name", error.to_string()))
+}
+
+pub(super) fn pin(text: &str) -> Result<(), Broken> {
+    KeyPin::parse(text).map(drop).map_err(|error| Broken::new("invalid_digest", error.to_string()))
+}
+
+pub(super) fn certificate(text: &str) -> Result<(), Broken> {
+    CertificateName::parse(text).map(drop).map_err(|error| Broken::new("invalid_certificate", error.to_string()))
 }
 
 pub(super) fn consumer_id(text: &str) -> Result<(), Broken> {

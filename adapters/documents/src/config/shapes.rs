@@ -2,7 +2,7 @@
 
 use novagate_kernel::ObjectKind;
 
-use super::{health, resilience, rules};
+use super::{health, resilience, rules, tls};
 use crate::shape::{Field, Need, Shape};
 
 /// The lists of a whole configuration, in compile order.
@@ -51,11 +51,12 @@ static SERVICE: Shape = Shape::Object(&[
     nullable("outlierDetection", resilience::OUTLIERS),
     nullable("panicPercent", resilience::PANIC),
     nullable("circuitBreaker", resilience::BREAKER),
+    nullable("tls", tls::TLS),
 ]);
 
 static HOST: Shape = Shape::Text(rules::host);
 static METHOD: Shape = Shape::Text(rules::method);
-static ACCEPTED: Shape = Shape::Word(&["jwt", "key"]);
+static ACCEPTED: Shape = Shape::Word(&["jwt", "key", "certificate"]);
 
 static HEADER: Shape = Shape::Object(&[
     needed("name", Shape::Text(rules::header_name)),
@@ -121,12 +122,13 @@ static ROUTE: Shape = Shape::Object(&[
     nullable("timeoutMs", Shape::Integer { min: 1, max: HOUR_MS }),
     nullable("totalTimeoutMs", Shape::Integer { min: 1, max: DAY_MS }),
     nullable("maxBodyBytes", Shape::Integer { min: 0, max: 1 << 40 }),
+    optional("forwardClientCert", Shape::Flag),
     optional("encodedSlashes", Shape::Word(&["reject", "decode", "keep"])),
     optional(
         "auth",
         Shape::Object(&[
             optional("required", Shape::Flag),
-            optional("accept", Shape::List { of: &ACCEPTED, min: 0, max: 2, distinct: true }),
+            optional("accept", Shape::List { of: &ACCEPTED, min: 0, max: 3, distinct: true }),
         ]),
     ),
     nullable(
@@ -141,11 +143,13 @@ static ROUTE: Shape = Shape::Object(&[
 ]);
 
 static GROUP: Shape = NAME;
+static CERTIFICATE: Shape = Shape::Text(rules::certificate);
 
 static CONSUMER: Shape = Shape::Object(&[
     needed("name", NAME),
     optional("groups", Shape::List { of: &GROUP, min: 0, max: 32, distinct: true }),
     nullable("rateLimit", Shape::Object(&[needed("max", MAX), needed("windowMs", WINDOW)])),
+    optional("certificates", Shape::List { of: &CERTIFICATE, min: 0, max: 16, distinct: true }),
 ]);
 
 static CONSUMER_KEY: Shape = Shape::Object(&[

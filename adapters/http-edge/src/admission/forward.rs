@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use novagate_kernel::ErrorCode;
-use novagate_policies::{Affinity, CompiledForward, CompiledMirror, CompiledRoute, Grounds, Identity};
+use novagate_policies::{Affinity, CompiledForward, CompiledMirror, CompiledRoute, Grounds, Identity, Presented};
 use novagate_routing::{ForwardHost, ForwardPath, Found, HashOn, LoadBalancing, Redirect, RequestOrigin, Scheme};
 
 use super::{Admission, Asked, Drafts, Passage, Request};
@@ -72,11 +72,18 @@ impl Admission<'_> {
             is_secure: self.peer.is_secure,
             request_id: request.tag.as_bytes(),
             identity,
+            client_cert: self.peer.certificate.as_deref().filter(|_| action.client_cert).map(|shown| &*shown.field),
             keys: if reads { KeyFields::Ours } else { KeyFields::OnlyRecognised },
             offers_websocket,
         };
         let written = forward.write(&mut drafts.head);
-        let grounds = || Box::new(Grounds::new(route.id, request.consumer, asked.presented));
+        let grounds = || {
+            let shown = self
+                .certificate(route)
+                .filter(|_| request.consumer.is_some() && matches!(asked.presented, Presented::Nothing));
+            let name = shown.and_then(|facts| generation.live.compiled.deciding_name(facts));
+            Box::new(Grounds::new(route.id, request.consumer, asked.presented).by_certificate(name))
+        };
         Ok(Passage {
             service: index,
             candidate,

@@ -188,6 +188,13 @@ impl Connection {
                 Ok(conn) => return Ok(UpstreamConn { slot, ..conn }),
                 Err(fault) => fault,
             };
+            if matches!(fault, ConnectFault::NotAgreed | ConnectFault::NoTls) {
+                course.count(UpstreamEvent::TlsFailure);
+            }
+            // It is not the target that has failed, and no other one would do better.
+            if fault == ConnectFault::NoTls {
+                return Err(code_of(fault));
+            }
             // What was given less time than usual has not failed by itself.
             if fault != ConnectFault::TimedOut || longest <= left {
                 course.note_unconnected(&self.worker.shared.board);
@@ -267,6 +274,10 @@ impl Connection {
 const fn code_of(fault: ConnectFault) -> ErrorCode {
     match fault {
         ConnectFault::TimedOut => ErrorCode::DownstreamTimeout,
-        ConnectFault::Unreachable | ConnectFault::Unresolved | ConnectFault::Denied => ErrorCode::DownstreamError,
+        ConnectFault::Unreachable
+        | ConnectFault::Unresolved
+        | ConnectFault::NotAgreed
+        | ConnectFault::NoTls
+        | ConnectFault::Denied => ErrorCode::DownstreamError,
     }
 }

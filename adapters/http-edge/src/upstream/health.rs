@@ -18,6 +18,7 @@ use super::breaker::Breaker;
 use super::outlier::TargetState;
 use super::preference::Preferences;
 use super::slots::Slots;
+use super::tls::UpstreamTlsFiles;
 
 /// What all workers know about a service that has rules about targets that fail.
 #[derive(Debug, Default)]
@@ -39,6 +40,7 @@ pub(crate) struct HealthBoard {
     services: Mutex<HashMap<ServiceId, Arc<ServiceState>>>,
     live: Arc<ArcSwapOption<LiveConfig>>,
     zone: Option<Arc<str>>,
+    files: Arc<UpstreamTlsFiles>,
 }
 
 impl ServiceState {
@@ -92,8 +94,12 @@ impl ServiceState {
 
 impl HealthBoard {
     /// `zone` is where this gateway is.
-    pub(crate) fn new(live: Arc<ArcSwapOption<LiveConfig>>, zone: Option<Arc<str>>) -> Self {
-        Self { start: Instant::now(), states: Mutex::default(), services: Mutex::default(), live, zone }
+    pub(crate) fn new(
+        live: Arc<ArcSwapOption<LiveConfig>>,
+        zone: Option<Arc<str>>,
+        files: Arc<UpstreamTlsFiles>,
+    ) -> Self {
+        Self { start: Instant::now(), states: Mutex::default(), services: Mutex::default(), live, zone, files }
     }
 
     /// What a service prefers in this gateway.
@@ -168,6 +174,7 @@ impl HealthBoard {
             panics,
             running: rule.map(|_rule| shared.map_or(0, |state| state.breaker.running())),
             connections: bound.map(|_most| shared.map_or(0, |state| state.slots.open())),
+            tls_problem: service.tls.as_deref().and_then(|tls| self.files.problem(tls)),
         }
     }
 }

@@ -19,13 +19,13 @@ use novagate_kernel::ServiceId;
 use novagate_policies::{CompiledService, jittered};
 use novagate_ports_base::Entropy;
 use novagate_ports_edge::LiveConfig;
-use novagate_routing::{HealthCheck, ProbeKind, Target, TargetUrl};
+use novagate_routing::{HealthCheck, ProbeKind, TargetUrl, UpstreamTls};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::connect::Connector;
 use super::health::HealthBoard;
 use super::outlier::TargetState;
-use super::target::UpstreamTarget;
+use super::target::{TargetKey, UpstreamTarget};
 
 /// How often it is looked for probes that are due.
 const ROUND: Duration = Duration::from_millis(250);
@@ -42,19 +42,13 @@ pub(crate) struct Prober {
 /// A target that is probed.
 struct Patient {
     target: Rc<UpstreamTarget>,
+    tls: Option<Arc<UpstreamTls>>,
     state: Arc<TargetState>,
     due: Instant,
     running: Rc<Cell<bool>>,
 }
 
 type Patients = HashMap<(ServiceId, TargetUrl), Patient>;
-
-impl Patient {
-    fn new(target: &Target, state: Arc<TargetState>) -> Self {
-        let target = Rc::new(UpstreamTarget::new(target.url.clone()));
-        Self { target, state, due: Instant::now(), running: Rc::default() }
-    }
-}
 
 impl Prober {
     /// Probes for ever.
@@ -78,11 +72,14 @@ impl Prober {
     /// Takes in what is to be probed, lets go of what is not.
     fn admit(&self, patients: &mut Patients, services: &[Arc<CompiledService>]) {
         let checked = || services.iter().filter(|service| service.health_check.is_some());
-        let is_checked = |id: ServiceId, url: &TargetUrl| {
-            checked().any(|service| service.id == id && service.targets.iter().any(|target| target.url == *url))
+        let is_checked = |id: ServiceId, url: &TargetUrl, tls: &Option<Arc<UpstreamTls>>| {
+            let has = |service: &Arc<CompiledService>| {
+                service.id == id && service.tls == *tls && service.targets.iter().any(|target| target.url == *url)
+            };
+            checked().any(has)
         };
         patients.retain(|(id, url), patient| {
-            let stays = is_checked(*id, url);
+            let stays = is_checked(*id, url, &patient.tls);
             if !stays {
                 patient.state.forget_probes(self.board.now_ms());
             }
@@ -93,7 +90,15 @@ impl Prober {
                 if let Entry::Vacant(place) = patients.entry((service.id, target.url.clone()))
                     && let Some(state) = self.board.states(service).into_iter().nth(at)
                 {
-                    place.insert(Patient::new(target, state));
+                    let key = TargetKey { url: target.url.clone(), tls: service.tls.clone() };
+                    let target = Rc::new(UpstreamTarget::of(key, self.connector.profile(service)));
+                    place.insert(Patient {
+                        target,
+                        tls: service.tls.clone(),
+                        state,
+                        due: Instant::now(),
+                        running: Rc::default(),
+                    });
                 }
             }
         }

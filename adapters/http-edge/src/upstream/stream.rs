@@ -17,11 +17,13 @@ pub(crate) struct UpstreamConn {
     pub(crate) reused: bool,
     /// Where the connections of its service have a bound.
     pub(crate) slot: Option<Slot>,
+    /// Which of its target's TLS files it was made with.
+    pub(crate) generation: u32,
 }
 
 impl UpstreamConn {
     pub(crate) const fn new(transport: Transport) -> Self {
-        Self { transport, input: Buffer::new(), reused: false, slot: None }
+        Self { transport, input: Buffer::new(), reused: false, slot: None, generation: 0 }
     }
 
     /// Receives into the buffer; 0 is the end of the stream or a full buffer.

@@ -3,17 +3,18 @@
 //! Always: idle connections are used newest first, kept for a bounded time and in a bounded number. Not here: making
 //! connections (`connect`), where it is (`names`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use novagate_routing::TargetUrl;
+use novagate_routing::{TargetUrl, TlsServerName, UpstreamTls};
 use rustls_pki_types::ServerName;
 
 use super::load::LoadCells;
 use super::names::Names;
 use super::slots::{Slot, Slots};
 use super::stream::UpstreamConn;
+use super::tls::TlsProfile;
 use crate::wire::buffer::BufferStore;
 use crate::wire::request::authority;
 
@@ -21,6 +22,14 @@ use crate::wire::request::authority;
 const IDLE_LIMIT: Duration = Duration::from_mins(1);
 /// Idle connections of one worker to one target.
 const MAX_IDLE: usize = 256;
+
+/// What makes two targets the same one, connections included: whoever is reached with another certificate, or trusted for
+/// another reason, is another one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TargetKey {
+    pub(crate) url: TargetUrl,
+    pub(crate) tls: Option<Arc<UpstreamTls>>,
+}
 
 /// A target.
 #[derive(Debug)]
@@ -31,6 +40,10 @@ pub(crate) struct UpstreamTarget {
     /// Whom a certificate has to name; `None` without TLS.
     pub(crate) server_name: Option<ServerName<'static>>,
     pub(super) names: Names,
+    /// How TLS is spoken, where its service says so.
+    pub(crate) profile: Option<Arc<TlsProfile>>,
+    /// Which of the profile's files connections are made with; those that were made with others are not used again.
+    generation: Cell<u32>,
     pub(crate) load: LoadCells,
     idle: RefCell<Vec<Idle>>,
 }
@@ -42,11 +55,19 @@ struct Idle {
 }
 
 impl UpstreamTarget {
+    #[cfg(test)]
     pub(crate) fn new(url: TargetUrl) -> Self {
-        let server_name = url.tls.then(|| ServerName::try_from(url.name().to_owned()).ok()).flatten();
+        Self::of(TargetKey { url, tls: None }, None)
+    }
+
+    /// The one with this key; `profile` has its rules.
+    pub(crate) fn of(key: TargetKey, profile: Option<Arc<TlsProfile>>) -> Self {
+        let TargetKey { url, tls } = key;
+        let named = tls.as_ref().and_then(|tls| tls.server_name.as_ref()).map_or(url.name(), TlsServerName::as_str);
+        let server_name = url.tls.then(|| ServerName::try_from(named.to_owned()).ok()).flatten();
         let authority = authority(url.name(), url.port_or_default(), url.tls);
         let (names, load, idle) = (Names::of(&url), LoadCells::default(), RefCell::default());
-        Self { url, authority, server_name, names, load, idle }
+        Self { url, authority, server_name, profile, generation: Cell::new(0), names, load, idle }
     }
 
     /// An idle connection that was still open when last heard of.
@@ -59,6 +80,9 @@ impl UpstreamTarget {
     pub(crate) fn put_idle(&self, mut conn: UpstreamConn, now: Instant, store: &BufferStore) {
         conn.input.give_back(store);
         conn.reused = true;
+        if conn.generation != self.generation.get() {
+            return;
+        }
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MAX_IDLE {
             idle.push(Idle { conn, since: now });
@@ -67,6 +91,9 @@ impl UpstreamTarget {
 
     /// Closes idle connections that have waited too long, that others need the room of, or that the upstream has closed.
     pub(crate) fn prune_idle(&self, now: Instant) {
+        if let Some(profile) = &self.profile {
+            self.renew(profile.generation());
+        }
         let stays = |idle: &Idle| {
             let is_wanted = idle.conn.slot.as_ref().is_some_and(Slot::is_wanted);
             now.duration_since(idle.since) < IDLE_LIMIT && !is_wanted && idle.conn.transport.is_quiet()
@@ -79,6 +106,13 @@ impl UpstreamTarget {
         let mut idle = self.idle.borrow_mut();
         let oldest = idle.iter().position(|idle| idle.conn.slot.as_ref().is_some_and(|slot| slot.is_of(slots)));
         oldest.map(|at| idle.remove(at)).is_some()
+    }
+
+    /// Connections are made with these files of the profile from here on; those with others are closed when they are idle.
+    pub(crate) fn renew(&self, generation: u32) {
+        if self.generation.replace(generation) != generation {
+            self.idle.borrow_mut().clear();
+        }
     }
 
     /// Whether nothing is kept for this target.

@@ -134,8 +134,10 @@ impl FieldName {
 
     fn other(name: &[u8]) -> Self {
         let identity: &[u8] = match name.len() {
+            11 => b"client-cert",
             13 => b"x-consumer-id",
             15 => b"x-token-subject",
+            17 if matches!(name.first(), Some(b'c' | b'C')) => b"client-cert-chain",
             17 => b"x-consumer-groups",
             _ => return Self::Plain,
         };
@@ -211,7 +213,16 @@ mod tests {
 
     #[test]
     fn identity_fields_match_with_underscores_too() {
-        for name in ["X-Consumer-Id", "x_consumer_id", "X-Consumer_GROUPS", "x-token-subject", "X_Token-Subject"] {
+        for name in [
+            "X-Consumer-Id",
+            "x_consumer_id",
+            "X-Consumer_GROUPS",
+            "x-token-subject",
+            "X_Token-Subject",
+            "Client-Cert",
+            "client_cert",
+            "CLIENT-Cert_Chain",
+        ] {
             assert_eq!(FieldName::of(name.as_bytes()), FieldName::Identity, "{name}");
         }
         assert_eq!(FieldName::of(b"x-consumer-ix"), FieldName::Plain);

@@ -46,6 +46,8 @@ pub(crate) struct Forward<'a> {
     pub(crate) is_secure: bool,
     pub(crate) request_id: &'a [u8],
     pub(crate) identity: Identity<'a>,
+    /// The certificate that the client has shown, for an upstream that is to know.
+    pub(crate) client_cert: Option<&'a [u8]>,
     pub(crate) keys: KeyFields,
     /// It offers the upstream to go on as a WebSocket.
     pub(crate) offers_websocket: bool,
@@ -133,6 +135,9 @@ impl Forward<'_> {
         }
         if let Some(subject) = self.identity.subject() {
             push_line(out, b"x-token-subject", subject.as_bytes());
+        }
+        if let Some(certificate) = self.client_cert {
+            push_line(out, b"client-cert", certificate);
         }
     }
 }

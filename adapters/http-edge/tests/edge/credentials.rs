@@ -39,7 +39,7 @@ fn start(upstream: &Upstream, change: impl FnOnce(&mut Setup)) -> (Edge, Arc<Ato
     let mut closed = route(1, "/closed", "up");
     closed.auth.required = true;
     let mut keys = route(2, "/keys", "up");
-    keys.auth = AuthRule { required: true, accept_jwt: false, accept_key: true };
+    keys.auth = AuthRule { required: true, accept_jwt: false, accept_key: true, accept_certificate: false };
     let mut setup = Setup::new(vec![
         ConfigObject::Service(service(1, "up", &[&upstream.url])),
         ConfigObject::Route(closed),

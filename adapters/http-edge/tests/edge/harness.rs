@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use novagate_access::ConsumerKey;
 use novagate_fixtures::{ManualClock, SeededEntropy};
-use novagate_http_edge::{Counters, EdgeHandle, EdgeOptions, EdgeServer, EdgeSettings};
+use novagate_http_edge::{Counters, EdgeHandle, EdgeOptions, EdgeServer, EdgeSettings, UpstreamTlsFiles};
 use novagate_kernel::{ConsumerId, ConsumerKeyId, Digest, Epoch, Head, Name, Revision, RouteId, ServiceId};
-use novagate_net::{CertificateFile, CertificateFiles, Resolver, ResolverFiles, bind_shared, client_config};
+use novagate_net::{
+    CertificateFile, CertificateFiles, ClientAuth, ClientTrust, Resolver, ResolverFiles, bind_shared, client_config,
+};
 use novagate_policies::{
     AuthRule, CompiledConfig, ConfigObject, Consumer, ConsumerKeyGrant, NodeLimits, RateLimit, RouteConfig,
 };
@@ -51,8 +53,12 @@ impl Certificate {
 
     /// A server that shows it; with `client_ca` only to clients with a certificate of that authority.
     pub(crate) fn server(&self, client_ca: Option<&Path>) -> Arc<ServerConfig> {
+        self.server_asking(&client_ca.map_or(ClientAuth::None, |ca| ClientAuth::Required(ca.to_owned())))
+    }
+
+    pub(crate) fn server_asking(&self, clients: &ClientAuth) -> Arc<ServerConfig> {
         let file = CertificateFile { cert: self.cert(), key: self.key() };
-        CertificateFiles::load(vec![file]).unwrap().server_config(client_ca).unwrap()
+        CertificateFiles::load(vec![file]).unwrap().server_config(clients).unwrap()
     }
 }
 
@@ -73,6 +79,8 @@ pub(crate) struct Setup {
     pub(crate) workers: usize,
     /// Whom upstreams' certificates must come from; without it the public authorities.
     pub(crate) upstream_ca: Option<PathBuf>,
+    /// Where the files are that services name.
+    pub(crate) upstream_tls_dir: Option<PathBuf>,
     /// Clients speak TLS.
     pub(crate) client_tls: Option<Arc<ServerConfig>>,
     pub(crate) counters: Option<Counters>,
@@ -104,6 +112,7 @@ pub(crate) fn service(id: u128, text: &str, targets: &[&str]) -> Service {
         load_balancing: LoadBalancing::RoundRobin,
         preference: Preference::default(),
         resilience: Resilience::default(),
+        tls: None,
     }
 }
 
@@ -127,7 +136,8 @@ pub(crate) fn host(text: &str) -> HostPattern {
 
 pub(crate) fn consumer(id: u128, text: &str, groups: &[&str], rate_limit: Option<RateLimit>) -> ConfigObject {
     let groups = groups.iter().map(|group| name(group)).collect();
-    ConfigObject::Consumer(Consumer { id: ConsumerId::from_u128(id), name: name(text), groups, rate_limit })
+    let id = ConsumerId::from_u128(id);
+    ConfigObject::Consumer(Consumer { id, name: name(text), groups, rate_limit, certificates: Vec::new() })
 }
 
 pub(crate) fn key(number: u8) -> ConsumerKey {
@@ -159,6 +169,7 @@ impl Setup {
             verifier: None,
             workers: 1,
             upstream_ca: None,
+            upstream_tls_dir: None,
             client_tls: None,
             counters: None,
             resolver: None,
@@ -223,6 +234,7 @@ impl Setup {
             settings: self.settings,
             client_tls: self.client_tls,
             upstream_tls: client_config(self.upstream_ca.as_deref()).unwrap(),
+            upstream_tls_files: followed(self.upstream_ca.as_deref(), self.upstream_tls_dir),
             resolver: self.resolver.unwrap_or_else(|| Resolver::new(ResolverFiles::default()).unwrap()),
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(SeededEntropy::new(7)),
@@ -230,6 +242,18 @@ impl Setup {
         let handle = EdgeServer::start(options).unwrap();
         Edge { handle, live, clock, records: Mutex::default() }
     }
+}
+
+/// Files of services' TLS, kept fresh for as long as the process lives.
+fn followed(ca: Option<&Path>, dir: Option<PathBuf>) -> Arc<UpstreamTlsFiles> {
+    let has_files = dir.is_some();
+    let files = UpstreamTlsFiles::new(ClientTrust::load(ca).unwrap(), dir);
+    if has_files {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let following = Arc::clone(&files).follow();
+        std::thread::spawn(move || runtime.block_on(following));
+    }
+    files
 }
 
 impl Edge {

@@ -10,6 +10,7 @@
 )]
 
 mod balancing;
+mod client_certs;
 mod client_tls;
 mod connecting;
 mod credentials;
@@ -18,6 +19,7 @@ mod faults;
 mod front_door;
 mod harness;
 mod harness_http2;
+mod harness_tls;
 mod http2;
 mod http2_ends;
 mod http2_rules;
@@ -35,5 +37,6 @@ mod shared_limits;
 mod streaming;
 mod timeouts;
 mod tls;
+mod upstream_tls;
 mod websocket;
 mod websocket_ends;

@@ -65,7 +65,12 @@ fn seen(edge: &Edge) -> Seen {
 
 /// How often something has happened to the service `up`.
 pub(crate) fn events(edge: &Edge, event: UpstreamEvent) -> u64 {
-    seen(edge).events.get(&("up".to_owned(), event.index())).copied().unwrap_or_default()
+    events_of(edge, "up", event)
+}
+
+/// The same to another service.
+pub(crate) fn events_of(edge: &Edge, service: &str, event: UpstreamEvent) -> u64 {
+    seen(edge).events.get(&(service.to_owned(), event.index())).copied().unwrap_or_default()
 }
 
 /// Open connections, and those of them that are WebSockets.

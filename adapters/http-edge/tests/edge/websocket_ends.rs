@@ -155,7 +155,7 @@ fn who_is_refused_gets_no_websocket_and_the_upstream_hears_nothing() {
     let upstream = Upstream::websocket_echo();
     let setup = Setup::open(&[&upstream.url]).with(|settings| settings.node_limits.auth_max = 1);
     let mut setup = setup.with_route(|route| {
-        route.auth = AuthRule { required: true, accept_jwt: false, accept_key: true };
+        route.auth = AuthRule { required: true, accept_jwt: false, accept_key: true, accept_certificate: false };
     });
     setup.objects.extend([consumer(5, "mobile", &[], None), grant(1, 5)]);
     let edge = setup.start();

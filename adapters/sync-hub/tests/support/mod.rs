@@ -15,8 +15,8 @@ use novagate_kernel::{
     BatchKind, BootId, GatewayKeyId, Head, NodeId, ObjectRef, Revision, RouteId, SessionId, TenantId, Timestamp,
 };
 use novagate_net::{
-    CertificateFile, CertificateFiles, HttpLimits, HttpListener, Resolver, ResolverFiles, Tasks, bind, client_config,
-    serve_http,
+    CertificateFile, CertificateFiles, ClientAuth, HttpLimits, HttpListener, Resolver, ResolverFiles, Tasks, bind,
+    client_config, serve_http,
 };
 use novagate_ports_base::{FaultKind, PortError};
 use novagate_ports_control::inbound::{ConfigAnswer, GatewaySync, SyncRefusal};
@@ -355,7 +355,7 @@ impl Site {
         let socket = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "TEST").unwrap();
         let tls = tls.map(|(cert, key)| {
             let file = CertificateFile { cert: cert.to_owned(), key: key.to_owned() };
-            CertificateFiles::load(vec![file]).unwrap().server_config(None).unwrap()
+            CertificateFiles::load(vec![file]).unwrap().server_config(&ClientAuth::None).unwrap()
         });
         let listener = HttpListener { name: "sync", socket, tls };
         let addr = serve_http(listener, router(Arc::clone(&hub)), HttpLimits::default(), &tasks).unwrap();

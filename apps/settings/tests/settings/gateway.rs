@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use novagate_settings::{ConfigOrigin, GatewaySettings, LogLevel, RateLimitMode};
+use novagate_settings::{ClientCertificates, ConfigOrigin, GatewaySettings, LogLevel, RateLimitMode};
 
 use crate::world::{KEY, OTHER_SECRET, SECRET, World, lines};
 
@@ -252,6 +252,23 @@ fn certificates_and_keys_are_pairs() {
     assert_eq!(lines(gap), ["TLS_CERT_FILE: must be paths separated by commas"]);
     let alone = World::gateway().set("TLS_CLIENT_CA_FILE", "ca.pem").read_gateway();
     assert_eq!(lines(alone), ["TLS_CLIENT_CA_FILE: is of use only with TLS_CERT_FILE and TLS_KEY_FILE"]);
+}
+
+#[test]
+fn clients_are_asked_for_certificates_only_with_an_authority_for_them() {
+    let pair = || World::gateway().set("TLS_CERT_FILE", "a.pem").set("TLS_KEY_FILE", "a.key");
+    let clients = |world: World| world.read_gateway().unwrap().tls.unwrap().clients;
+    assert_eq!(clients(pair()), ClientCertificates::NotAsked);
+    let asked = || pair().set("TLS_CLIENT_CA_FILE", "ca.pem");
+    assert_eq!(clients(asked()), ClientCertificates::Required("ca.pem".into()));
+    assert_eq!(clients(asked().set("TLS_CLIENT_AUTH", "required")), ClientCertificates::Required("ca.pem".into()));
+    assert_eq!(clients(asked().set("TLS_CLIENT_AUTH", "optional")), ClientCertificates::Optional("ca.pem".into()));
+    let alone = pair().set("TLS_CLIENT_AUTH", "optional").read_gateway();
+    assert_eq!(lines(alone), ["TLS_CLIENT_CA_FILE: is required with TLS_CLIENT_AUTH"]);
+    let other = asked().set("TLS_CLIENT_AUTH", "maybe").read_gateway();
+    assert_eq!(lines(other), ["TLS_CLIENT_AUTH: must be required or optional"]);
+    let without = World::gateway().set("TLS_CLIENT_AUTH", "optional").read_gateway();
+    assert_eq!(lines(without), ["TLS_CLIENT_AUTH: is of use only with TLS_CERT_FILE and TLS_KEY_FILE"]);
 }
 
 #[test]

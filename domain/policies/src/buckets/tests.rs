@@ -16,7 +16,13 @@ const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
 fn consumer(number: u128, rate_limit: Option<RateLimit>) -> CompiledConsumer {
     let name = Name::parse("mobile-app").unwrap();
-    CompiledConsumer::new(&Consumer { id: ConsumerId::from_u128(number), name, groups: Vec::new(), rate_limit })
+    CompiledConsumer::new(&Consumer {
+        id: ConsumerId::from_u128(number),
+        name,
+        groups: Vec::new(),
+        rate_limit,
+        certificates: Vec::new(),
+    })
 }
 
 fn key(bucket: &Bucket<'_>) -> ClientKey {

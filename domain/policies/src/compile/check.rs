@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use novagate_routing::{
     Condition, ConditionOn, ForwardTo, MAX_SPLIT, PathPattern, Redirect, RouteAction, RouteMatch, Service, Split,
-    Target,
+    Target, UpstreamTls,
 };
 
 use super::health;
@@ -21,6 +21,7 @@ const MAX_CONDITIONS: usize = 16;
 /// As the gateway's own bound.
 const MAX_BODY: u64 = 1 << 40;
 const MAX_GROUPS: usize = 32;
+const MAX_CERTIFICATES: usize = 16;
 
 pub(super) fn service(subject: &mut Subject<'_>, service: &Service) {
     subject.range((1..=MAX_TARGETS).contains(&service.targets.len()), "/targets", "a service has 1 to 256 targets");
@@ -32,6 +33,22 @@ pub(super) fn service(subject: &mut Subject<'_>, service: &Service) {
         health::health_check(subject, check);
     }
     health::preference(subject, service);
+    if let Some(tls) = &service.tls {
+        self::tls(subject, tls, &service.targets);
+    }
+}
+
+/// What a service says about TLS holds for all its targets: none is reached without it by a slip of the pen.
+fn tls(subject: &mut Subject<'_>, tls: &UpstreamTls, targets: &[Target]) {
+    for (at, _) in targets.iter().enumerate().filter(|(_, target)| !target.url.tls).take(MAX_TARGETS) {
+        subject.fault(format!("/targets/{at}/url"), "invalid", "a service with tls has https targets only");
+    }
+    subject.range(tls.pins.len() <= UpstreamTls::MAX_PINS, "/tls/pins", "there are at most 16 pins");
+    for (at, pin) in tls.pins.iter().enumerate().take(UpstreamTls::MAX_PINS) {
+        if tls.pins.iter().take(at).any(|earlier| earlier == pin) {
+            subject.fault(format!("/tls/pins/{at}"), "duplicate", "a pin is listed once");
+        }
+    }
 }
 
 fn target(subject: &mut Subject<'_>, at: usize, target: &Target) {
@@ -65,7 +82,7 @@ pub(super) fn route(subject: &mut Subject<'_>, config: &RouteConfig) {
     }
     conditions(subject, criteria);
     action(subject, &config.route.action, &criteria.path);
-    if config.auth.required && !config.auth.reads_credentials() {
+    if config.auth.required && !config.auth.accepts_any() {
         subject.fault("/auth/accept", "unsatisfiable", "a route that requires a credential accepts at least one kind");
     }
     if let Some(limit) = &config.rate_limit {
@@ -151,6 +168,8 @@ pub(super) fn consumer(subject: &mut Subject<'_>, consumer: &Consumer) {
             subject.fault(format!("/groups/{at}"), "duplicate", "a group is listed once");
         }
     }
+    let are_few = consumer.certificates.len() <= MAX_CERTIFICATES;
+    subject.range(are_few, "/certificates", "a consumer has at most 16 certificates");
     if let Some(limit) = &consumer.rate_limit {
         rate_limit(subject, limit);
     }

@@ -35,6 +35,8 @@ pub struct CompiledForward {
     pub max_body: Option<u64>,
     /// Who gets copies of requests.
     pub mirror: Option<CompiledMirror>,
+    /// Whether the service is told the certificate that the client has shown.
+    pub client_cert: bool,
 }
 
 /// A service that gets copies of requests.
@@ -80,8 +82,18 @@ impl CompiledAction {
             Some(mirror) => Some(CompiledMirror { service: find(&mirror.service)?.index, percent: mirror.percent }),
             None => None,
         };
-        let Forward { path, host, timeout, total_timeout, max_body, .. } = Forward::clone(forward);
-        Some(Self::Forward(CompiledForward { first, split, path, host, timeout, total_timeout, max_body, mirror }))
+        let Forward { path, host, timeout, total_timeout, max_body, client_cert, .. } = Forward::clone(forward);
+        Some(Self::Forward(CompiledForward {
+            first,
+            split,
+            path,
+            host,
+            timeout,
+            total_timeout,
+            max_body,
+            mirror,
+            client_cert,
+        }))
     }
 
     /// The service that a request goes to as long as nothing is known about it; `None`: to none.

@@ -143,6 +143,7 @@ mod tests {
             load_balancing: LoadBalancing::RoundRobin,
             preference: Preference::default(),
             resilience: Resilience::default(),
+            tls: None,
         };
         CompiledService::new(ServiceIndex::new(0), &service)
     }

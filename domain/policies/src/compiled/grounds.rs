@@ -17,6 +17,8 @@ pub struct Grounds {
     route: RouteId,
     consumer: Option<ConsumerId>,
     key: Option<KeyDigest>,
+    /// The name that has made a certificate the consumer's.
+    certificate: Option<KeyDigest>,
 }
 
 impl Grounds {
@@ -26,19 +28,28 @@ impl Grounds {
             Presented::Key(key) => ConsumerKey::digest_of_presented(key),
             Presented::Nothing | Presented::Token(_) | Presented::Malformed(_) => None,
         };
-        Self { route, consumer, key }
+        Self { route, consumer, key, certificate: None }
+    }
+
+    /// The same of a request that was admitted by a certificate because of this name of it
+    /// ([`CompiledConfig::deciding_name`]).
+    pub const fn by_certificate(self, name: Option<KeyDigest>) -> Self {
+        Self { certificate: name, ..self }
     }
 }
 
 impl CompiledConfig {
-    /// Whether an admission still has its grounds: route and consumer exist, and the key opens as the same consumer.
+    /// Whether an admission still has its grounds: route and consumer exist, and key or certificate are the same consumer's.
     pub fn upholds(&self, grounds: &Grounds) -> bool {
         let has_route = self.route_by_id(grounds.route).is_some();
         let has_consumer = grounds.consumer.is_none_or(|consumer| self.consumer(consumer).is_some());
         let has_key = grounds.key.is_none_or(|digest| {
             self.consumer_of_key(&digest).is_some_and(|consumer| Some(consumer.id) == grounds.consumer)
         });
-        has_route && has_consumer && has_key
+        let has_certificate = grounds.certificate.is_none_or(|name| {
+            self.consumer_of_certificate(&name).is_some_and(|consumer| Some(consumer.id) == grounds.consumer)
+        });
+        has_route && has_consumer && has_key && has_certificate
     }
 }
 

@@ -37,7 +37,7 @@ impl CompiledRoute {
     /// Whether a request may pass, and as whom. A credential that does not hold is refused even where none is needed; one
     /// that holds is refused where its kind is not accepted. A route that accepts no kind at all looks at no credential.
     pub fn admit<'a>(&self, facts: &Facts<'a>) -> Verdict<'a> {
-        if !self.auth.reads_credentials() {
+        if !self.auth.accepts_any() {
             return Verdict::Allowed(Identity::Anonymous);
         }
         match facts.credential {
@@ -62,9 +62,14 @@ impl CompiledRoute {
 }
 
 impl AuthRule {
-    /// Whether the gateway looks at credentials at all.
+    /// Whether the gateway looks at credentials in header fields.
     pub const fn reads_credentials(&self) -> bool {
         self.accept_jwt || self.accept_key
+    }
+
+    /// Whether any credential may open the route.
+    pub const fn accepts_any(&self) -> bool {
+        self.reads_credentials() || self.accept_certificate
     }
 
     /// Whether a credential of this kind may open the route.
@@ -72,6 +77,7 @@ impl AuthRule {
         match kind {
             CredentialKind::Key => self.accept_key,
             CredentialKind::Token => self.accept_jwt,
+            CredentialKind::Certificate => self.accept_certificate,
         }
     }
 }

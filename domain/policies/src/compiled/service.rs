@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use novagate_kernel::{Name, ServiceId};
-use novagate_routing::{HealthCheck, LoadBalancing, Preference, Resilience, Service, Target};
+use novagate_routing::{HealthCheck, LoadBalancing, Preference, Resilience, Service, Target, UpstreamTls};
 
 use super::balance;
 use super::rotation::Rotation;
@@ -52,6 +52,8 @@ pub struct CompiledService {
     pub preference: Preference,
     /// What is done about targets that fail.
     pub resilience: Resilience,
+    /// How TLS is spoken to its targets, where it says so.
+    pub tls: Option<Arc<UpstreamTls>>,
     rotation: Rotation,
     /// One for each target.
     pub(super) seeds: Box<[u64]>,
@@ -70,6 +72,7 @@ impl CompiledService {
             load_balancing: service.load_balancing.clone(),
             preference: service.preference,
             resilience: service.resilience.clone(),
+            tls: service.tls.clone().map(Arc::new),
             rotation: Rotation::new(service.targets.iter().map(|target| target.weight)),
             seeds: balance::seeds(&service.targets),
         }

@@ -1,5 +1,6 @@
 //! Compiling configurations, and what the result decides about credentials.
 
+mod certificates;
 mod faults;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -39,6 +40,7 @@ fn service(id: u128, text: &str) -> Service {
         load_balancing: LoadBalancing::RoundRobin,
         preference: Preference::default(),
         resilience: Resilience::default(),
+        tls: None,
     }
 }
 
@@ -57,7 +59,13 @@ fn route(id: u128, text: &str, path: &str, service: &str) -> RouteConfig {
 }
 
 fn consumer(id: u128, text: &str) -> Consumer {
-    Consumer { id: ConsumerId::from_u128(id), name: name(text), groups: Vec::new(), rate_limit: None }
+    Consumer {
+        id: ConsumerId::from_u128(id),
+        name: name(text),
+        groups: Vec::new(),
+        rate_limit: None,
+        certificates: Vec::new(),
+    }
 }
 
 fn secret(number: u8) -> ConsumerKey {
@@ -235,7 +243,7 @@ fn who_may_pass_is_decided_by_credential_and_rule() {
     ];
     let row = |required, accept_jwt, accept_key| {
         let mut with_rule = route(1, "r", "/", "s");
-        with_rule.auth = AuthRule { required, accept_jwt, accept_key };
+        with_rule.auth = AuthRule { required, accept_jwt, accept_key, accept_certificate: false };
         let compiled = compile(&[S(service(1, "s")), R(with_rule)]).unwrap();
         credentials.map(|credential| match compiled.routes()[0].admit(&Facts { credential }) {
             Verdict::Allowed(Identity::Anonymous) => "anonymous",

@@ -37,6 +37,7 @@ pub(in crate::config) fn route(id: Uuid, body: &RouteBody) -> Result<ConfigObjec
         required: body.auth.required,
         accept_jwt: body.auth.accept.contains(&AcceptWord::Jwt),
         accept_key: body.auth.accept.contains(&AcceptWord::Key),
+        accept_certificate: body.auth.accept.contains(&AcceptWord::Certificate),
     };
     let rate_limit = body.rate_limit.as_ref().map(|limit| RouteLimit {
         limit: RateLimit { max: limit.max, window: Duration::from_millis(limit.window_ms) },
@@ -128,7 +129,8 @@ fn action(body: &RouteBody, pattern: &PathPattern) -> Result<RouteAction, FieldF
         Ok(Mirror { service, percent: mirror.percent })
     });
     let mirror = mirror.transpose()?;
-    Ok(Forward { to, path, host, timeout, total_timeout, max_body, mirror }.into())
+    let client_cert = body.forward_client_cert;
+    Ok(Forward { to, path, host, timeout, total_timeout, max_body, mirror, client_cert }.into())
 }
 
 fn split(body: &SplitBody) -> Result<Split, FieldFault> {
@@ -151,6 +153,7 @@ fn redirect(route: &RouteBody, body: &RedirectBody, pattern: &PathPattern) -> Re
         (route.timeout_ms.is_some(), "/timeoutMs"),
         (route.total_timeout_ms.is_some(), "/totalTimeoutMs"),
         (route.max_body_bytes.is_some(), "/maxBodyBytes"),
+        (route.forward_client_cert, "/forwardClientCert"),
     ] {
         if is_given {
             return Err(not_allowed(pointer, "is of use only with service or split"));
@@ -221,6 +224,7 @@ pub(super) fn route_body(config: &RouteConfig) -> RouteBody {
         timeout_ms: forward.and_then(|forward| forward.timeout).map(millis),
         total_timeout_ms: forward.and_then(|forward| forward.total_timeout).map(millis),
         max_body_bytes: forward.and_then(|forward| forward.max_body),
+        forward_client_cert: forward.is_some_and(|forward| forward.client_cert),
         encoded_slashes: match route.encoded_slashes {
             EncodedSlashes::Reject => SlashesWord::Reject,
             EncodedSlashes::Decode => SlashesWord::Decode,
@@ -298,7 +302,11 @@ fn redirect_body(redirect: &Redirect) -> RedirectBody {
 }
 
 fn auth_body(rule: AuthRule) -> AuthBody {
-    let words = [(rule.accept_jwt, AcceptWord::Jwt), (rule.accept_key, AcceptWord::Key)];
+    let words = [
+        (rule.accept_jwt, AcceptWord::Jwt),
+        (rule.accept_key, AcceptWord::Key),
+        (rule.accept_certificate, AcceptWord::Certificate),
+    ];
     let accept = words.into_iter().filter_map(|(accepted, word)| accepted.then_some(word)).collect();
     AuthBody { required: rule.required, accept }
 }

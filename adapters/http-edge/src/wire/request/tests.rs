@@ -20,6 +20,7 @@ fn forward(fields: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
         is_secure: false,
         request_id: b"ID",
         identity: Identity::Anonymous,
+        client_cert: None,
         keys: KeyFields::Ours,
         offers_websocket: false,
     };

@@ -92,7 +92,7 @@ fn values_out_of_range_are_named_by_their_pointers() {
 fn limits_methods_and_groups_out_of_range_are_named_by_their_pointers() {
     let mut bad = route(1, "r", "/", "s");
     bad.route.matcher.methods = vec![http::Method::GET, http::Method::PUT, http::Method::GET];
-    bad.auth = AuthRule { required: true, accept_jwt: false, accept_key: false };
+    bad.auth = AuthRule { required: true, accept_jwt: false, accept_key: false, accept_certificate: false };
     let limit = RateLimit { max: 0, window: Duration::from_millis(999) };
     bad.rate_limit = Some(RouteLimit { limit, by: LimitBy::Ip });
     let mut who = consumer(1, "c");

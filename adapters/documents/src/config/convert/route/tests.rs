@@ -38,6 +38,7 @@ fn what_a_route_wants_and_does_survives_a_round_trip() {
         json!({"match": {"query": [{"name": "V", "value": "a b"}, {"name": "w", "value": ""}]}}),
         json!({"preserveHost": true, "timeoutMs": 5, "totalTimeoutMs": 50, "maxBodyBytes": 0}),
         json!({"mirror": {"service": "users-next", "percent": 10}}),
+        json!({"forwardClientCert": true, "auth": {"required": true, "accept": ["jwt", "certificate"]}}),
         json!({"rewrite": {"path": "/v2/{id}/*", "host": "users.internal:8080"}}),
         json!({"service": null, "split": {"on": "cookie:sid", "services": [
             {"service": "users", "weight": 95}, {"service": "users-v2", "weight": 5}]}}),
@@ -113,6 +114,13 @@ fn every_bad_value_is_refused_at_its_pointer() {
         (redirect(json!({"path": "/{name}"})), "/redirect/path", "invalid"),
         (json!({"service": null, "redirect": {"scheme": "https"}, "stripPrefix": true}), "/stripPrefix", "not_allowed"),
         (json!({"service": null, "redirect": {"scheme": "https"}, "timeoutMs": 5}), "/timeoutMs", "not_allowed"),
+        (
+            json!({"service": null, "redirect": {"scheme": "https"}, "forwardClientCert": true}),
+            "/forwardClientCert",
+            "not_allowed",
+        ),
+        (json!({"auth": {"accept": ["certificate", "cookie"]}}), "/auth/accept/1", "unknown_value"),
+        (at("headers", json!({"name": "Client-Cert"})), "/match/headers/0/name", "invalid_name"),
         (json!({"rewrite": {"path": "/a/*"}, "stripPrefix": true}), "/rewrite/path", "not_allowed"),
         (json!({"rewrite": {"path": "/a//b"}}), "/rewrite/path", "invalid"),
         (json!({"rewrite": {"host": "a.example/"}}), "/rewrite/host", "invalid_host"),
