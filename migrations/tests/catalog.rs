@@ -31,6 +31,25 @@ async fn the_platform_has_exactly_the_promised_tables_and_the_ledger() {
 }
 
 #[tokio::test]
+async fn a_platform_of_the_first_version_keeps_its_rows() {
+    let db = empty().await;
+    PlatformMigrator::up(&db, Some(1)).await.unwrap();
+    let plan = "INSERT INTO plans (id, name, services, routes, consumers, config_bytes, nodes, log_rows_per_second)
+        VALUES (x'01', 'free', 1, 1, 1, 1, 1, 1)";
+    let tenant =
+        "INSERT INTO tenants (id, name, email_key, state, plan_id, token_generation, schema_version, created_at,
+        updated_at) VALUES (x'02', 'Acme', 'ada@example.org', 'active', x'01', 0, 3, 0, 0)";
+    for statement in [plan, tenant] {
+        db.execute_unprepared(statement).await.unwrap();
+    }
+    PlatformMigrator::up(&db, None).await.unwrap();
+    // As a control node of the version before goes on writing.
+    db.execute_unprepared(&tenant.replace("x'02'", "x'03'").replace("ada", "bob")).await.unwrap();
+    let kept = "SELECT name FROM tenants WHERE claim_key IS NULL AND claim_request IS NULL";
+    assert_eq!(names(&db, kept).await, ["Acme", "Acme"]);
+}
+
+#[tokio::test]
 async fn a_tenant_has_the_promised_tables_and_no_tenant_column() {
     let db = empty().await;
     TenantMigrator::up(&db, None).await.unwrap();

@@ -61,7 +61,7 @@ async fn a_serving_login_refuses_a_database_that_is_not_migrated_and_says_what_t
     let owner = prepared.owner().await;
     let status = owner.status().await.unwrap();
     assert!(!status.is_current() && !status.functions_current && status.tenants.is_empty());
-    assert_eq!(status.platform_missing, ["m0001_accounts"]);
+    assert_eq!(status.platform_missing, ["m0001_accounts", "m0002_claims"]);
     assert!(owner.may_migrate().await.unwrap());
     owner.migrate().await.unwrap();
     assert!(owner.status().await.unwrap().is_current());

@@ -7,10 +7,11 @@ use novagate_fixtures::{assert_no_canary, canary};
 use novagate_telemetry::{LogFormat, LogLevel, install};
 use serde_json::Value;
 
-/// What the other test runs, in a process of its own.
-#[test]
-#[ignore = "panics on purpose, as a child of the other test"]
-fn a_thread_panics_with_what_a_request_brought() {
+/// Set in the process of its own.
+const CHILD: &str = "NOVAGATE_TEST_PANICS";
+
+/// What the process of its own does.
+fn panic_with_what_a_request_brought() {
     install(LogLevel::Error, LogFormat::Json);
     let text = format!("{} 203.0.113.77 ada@example.org", canary("payload"));
     let worker = std::thread::Builder::new().name("worker-3".to_owned());
@@ -19,8 +20,13 @@ fn a_thread_panics_with_what_a_request_brought() {
 
 #[test]
 fn promise_n3_a_panic_is_told_with_its_place_and_never_with_its_text() {
-    let arguments = ["--ignored", "--exact", "--nocapture", "a_thread_panics_with_what_a_request_brought"];
-    let output = Command::new(std::env::current_exe().unwrap()).args(arguments).env("RUST_BACKTRACE", "1").output();
+    if std::env::var_os(CHILD).is_some() {
+        return panic_with_what_a_request_brought();
+    }
+    let name = "promise_n3_a_panic_is_told_with_its_place_and_never_with_its_text";
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", "--nocapture", name]).env(CHILD, "1").env("RUST_BACKTRACE", "1");
+    let output = again.output();
     let output = output.unwrap();
     let (told, rest) = (String::from_utf8(output.stderr).unwrap(), String::from_utf8(output.stdout).unwrap());
     assert!(output.status.success() && rest.contains("1 passed"), "{rest}\n{told}");

@@ -7,6 +7,9 @@ use novagate_tidy::{File, Offence, RustFile, assert_none, files};
 /// Beside every `...Store` and every port with two implementations among the adapters.
 const ALSO: [&str; 2] = ["ObjectCodec", "SharedCounter"];
 
+/// What only receives, and may do with it what it likes.
+const FREE: [&str; 1] = ["MetricVisitor"];
+
 /// Ports that are looked at together with another one, whose suite has their cases.
 const WITHIN: [(&str, &str); 3] =
     [("BusSubscription", "Bus"), ("SyncConnection", "Transport"), ("SyncDialer", "Transport")];
@@ -60,7 +63,10 @@ fn ports(files: &[File]) -> Vec<(String, String)> {
         for (line, code) in rust.code() {
             let Some(rest) = code.strip_prefix("pub trait ") else { continue };
             let name = rest.split([':', '<', ' ']).next().unwrap_or_default();
-            if name.ends_with("Store") || ALSO.contains(&name) || has_two_implementations(files, name) {
+            if name.ends_with("Store")
+                || ALSO.contains(&name)
+                || (!FREE.contains(&name) && has_two_implementations(files, name))
+            {
                 found.push((name.to_owned(), format!("{}:{}", rust.path, line + 1)));
             }
         }

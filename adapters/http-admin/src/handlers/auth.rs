@@ -3,7 +3,7 @@
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use novagate_access::{EmailAddress, LinkToken, Password, PasswordRules};
 use novagate_documents::time::format_timestamp;
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     AdminState,
-    web::{Anonymous, Caller, ClientInfo, Fields, Problem, ProblemBody, RawBody, Reply, once_in_secret},
+    web::{Anonymous, Caller, ClientInfo, Fields, Problem, ProblemBody, RawBody, Reply, is_repeatable, once_in_secret},
 };
 
 /// A new tenant.
@@ -145,15 +145,19 @@ pub(crate) async fn login(
     fields.finish()?;
     let email = email.ok_or_else(Problem::not_found)?;
     let session = state.accounts.login(email, password, client).await?;
-    // A repeat must prove the password, too, and then learns what the first one learned: but for the token.
-    let scope = state.accounts.authenticate(&session.token).await?.scope_for(session.tenant);
-    let scope = scope.ok_or_else(Problem::not_found)?;
     let body_of_session = SessionBody {
-        token: session.token,
+        token: session.token.clone(),
         tenant_id: session.tenant.to_string(),
         expires_at: format_timestamp(session.expires_at),
     };
-    let work = async { Ok(Reply::ok(&body_of_session).with_secrets(&["token"])) };
+    let reply = Reply::ok(&body_of_session).with_secrets(&["token"]);
+    if !is_repeatable(&headers) {
+        return Ok(reply.into_response());
+    }
+    // A repeat must prove the password, too, and then learns what the first one learned: but for the token.
+    let scope = state.accounts.authenticate(&session.token).await?.scope_for(session.tenant);
+    let scope = scope.ok_or_else(Problem::not_found)?;
+    let work = async { Ok(reply) };
     once_in_secret(&state, &scope, &headers, "/api/v1/auth/login", &body, work).await
 }
 

@@ -20,6 +20,8 @@ use sha2::{Digest as _, Sha256};
 use super::{Problem, RawBody, Reply, json_value};
 use crate::AdminState;
 
+const KEY: &str = "idempotency-key";
+
 /// Does `work`, at most once per key and body. Without the header it just does it.
 pub(crate) async fn once(
     state: &AdminState,
@@ -123,13 +125,18 @@ impl Anonymous<'_> {
     }
 }
 
+/// Whether the client means to repeat the POST.
+pub(crate) fn is_repeatable(headers: &HeaderMap) -> bool {
+    headers.contains_key(KEY)
+}
+
 fn repeatable(headers: &HeaderMap, path: &'static str, body: &RawBody) -> Result<Option<RepeatablePost>, Problem> {
     let key = key_of(headers)?;
     Ok(key.map(|key| RepeatablePost { path, key: key.to_owned(), body: body.bytes.clone() }))
 }
 
 fn key_of(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let Some(value) = headers.get(KEY) else { return Ok(None) };
     match value.to_str() {
         Ok(text) if (1..=255).contains(&text.len()) => Ok(Some(text)),
         Ok(_) | Err(_) => {

@@ -14,7 +14,7 @@ pub(crate) use self::{
     conditional::{Matches, client_has, etag_of, if_match, none_match_any},
     envelope::{Envelope, envelope},
     extract::{API_BASE, Caller, ClientInfo, FullPath, KeyPath, PathId, PathSeq, Scoped, authenticate},
-    idempotency::{Anonymous, once, once_in_secret},
+    idempotency::{Anonymous, is_repeatable, once, once_in_secret},
     page::{Query, page_of, paged_vec},
     problem::{Problem, ProblemBody},
     reply::Reply,
