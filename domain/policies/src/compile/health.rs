@@ -86,7 +86,7 @@ mod tests {
             targets: vec![Target::new(TargetUrl::parse("http://10.0.0.1").unwrap(), 1)],
             timeout: None,
             total_timeout: None,
-            health_check: Some(HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/"))),
+            health_check: Some(Box::new(HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/")))),
             load_balancing: LoadBalancing::RoundRobin,
             preference: Preference { slow_start: Some(Duration::from_secs(1)), zone_min_percent: 100 },
             resilience: Resilience::default(),
@@ -108,7 +108,8 @@ mod tests {
         service.targets[0].zone = Some("eu-1".into());
         for kind in [ProbeKind::Tcp, ProbeKind::Grpc { service: None }, ProbeKind::Grpc { service: Some("a.B".into()) }]
         {
-            service.health_check = Some(HealthCheck { jitter_percent: 100, ..HealthCheck::every(HOUR, kind) });
+            service.health_check =
+                Some(Box::new(HealthCheck { jitter_percent: 100, ..HealthCheck::every(HOUR, kind) }));
             assert_eq!(faults(&service), []);
         }
     }
@@ -143,7 +144,7 @@ mod tests {
         ];
         for (kind, field, code) in cases {
             let check = HealthCheck::every(Duration::from_secs(1), kind);
-            let found = faults(&Service { health_check: Some(check), ..service() });
+            let found = faults(&Service { health_check: Some(Box::new(check)), ..service() });
             assert_eq!(found, [(format!("/healthCheck/{field}"), code)]);
         }
         let cases: [(fn(&mut HealthCheck), &str); 7] = [
@@ -158,7 +159,7 @@ mod tests {
         for (change, field) in cases {
             let mut check = HealthCheck::every(Duration::from_secs(1), ProbeKind::Tcp);
             change(&mut check);
-            let found = faults(&Service { health_check: Some(check), ..service() });
+            let found = faults(&Service { health_check: Some(Box::new(check)), ..service() });
             assert_eq!(found, [(format!("/healthCheck/{field}"), "out_of_range")]);
         }
     }
