@@ -82,8 +82,8 @@ fn when_too_few_of_the_own_zone_are_up_all_are_used() {
             service.resilience.outlier_detection = Some(OutlierDetection {
                 consecutive_failures: 1,
                 error_rate: None,
-                eject: Duration::from_secs(60),
-                max_eject: Duration::from_secs(60),
+                eject: Duration::from_mins(1),
+                max_eject: Duration::from_mins(1),
                 max_ejected_percent: 50,
             });
         });
