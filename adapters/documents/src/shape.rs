@@ -68,9 +68,10 @@ pub(crate) fn check(value: &Value, shape: &Shape, unknown: Unknown, faults: &mut
                 faults.note(wrong_type("must be true or false"));
             }
         }
-        Shape::Integer { min, max } => check_integer(value, *min, *max, faults),
         Shape::NumberOrText { rule, .. } if value.is_string() => check_text(value, *rule, faults),
-        Shape::NumberOrText { min, max, .. } => check_integer(value, *min, *max, faults),
+        Shape::Integer { min, max } | Shape::NumberOrText { min, max, .. } => {
+            check_integer(value, *min, *max, faults);
+        }
         Shape::List { of, min, max, distinct } => {
             if let Some(items) = list_within(value, *min, *max, faults) {
                 check_items(items, of, *distinct, unknown, faults);

@@ -26,7 +26,7 @@ pub struct Service {
     /// Bound on the whole exchange, bodies included; `None`: unbounded.
     pub total_timeout: Option<Duration>,
     /// How its targets are probed; `None`: they are not.
-    pub health_check: Option<HealthCheck>,
+    pub health_check: Option<Box<HealthCheck>>,
     /// How a target is chosen.
     pub load_balancing: LoadBalancing,
     /// Which targets are chosen rather than others, and which less often.

@@ -126,7 +126,7 @@ impl Maker {
             targets: (0..=self.below(3)).map(|_| self.target()).collect(),
             timeout: self.maybe(|| self.millis(1, 3_600_000)),
             total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
-            health_check: self.maybe(|| self.health_check()),
+            health_check: self.maybe(|| Box::new(self.health_check())),
             preference: Preference {
                 slow_start: self.maybe(|| self.millis(1_000, 3_600_000)).filter(|_| !is_hashed),
                 zone_min_percent: u8::try_from(self.below(101)).unwrap(),

@@ -33,7 +33,7 @@ pub(super) fn service(id: Uuid, body: ServiceBody) -> Result<ConfigObject, Field
         targets: body.targets.into_iter().enumerate().map(target).collect::<Result<_, FieldFault>>()?,
         timeout: body.timeout_ms.map(Duration::from_millis),
         total_timeout: body.total_timeout_ms.map(Duration::from_millis),
-        health_check: body.health_check.map(health_check).transpose()?,
+        health_check: body.health_check.map(health_check).transpose()?.map(Box::new),
         load_balancing: load_balancing(body.load_balancing, body.hash_on.as_deref())?,
         preference,
         resilience,
@@ -127,7 +127,7 @@ fn service_body(service: &Service) -> ServiceBody {
             .collect(),
         timeout_ms: service.timeout.map(millis),
         total_timeout_ms: service.total_timeout.map(millis),
-        health_check: service.health_check.as_ref().map(HealthCheckBody::from),
+        health_check: service.health_check.as_deref().map(HealthCheckBody::from),
         load_balancing: match service.load_balancing {
             LoadBalancing::RoundRobin => BalancingWord::RoundRobin,
             LoadBalancing::LeastConnections => BalancingWord::LeastConnections,

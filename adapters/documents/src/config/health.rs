@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn what_is_not_said_has_the_documented_default() {
         let check = read(&service(&json!({"path": "/health"}))).health_check.unwrap();
-        assert_eq!(check, HealthCheck::every(Duration::from_secs(10), ProbeKind::get("/health")));
+        assert_eq!(*check, HealthCheck::every(Duration::from_secs(10), ProbeKind::get("/health")));
         assert_eq!((check.timeout, check.jitter_percent), (Duration::from_secs(5), 10));
         assert_eq!((check.unhealthy_threshold, check.healthy_threshold), (3, 2));
         let written = render_object(&ConfigObject::Service(read(&service(&json!({"path": "/health"})))));

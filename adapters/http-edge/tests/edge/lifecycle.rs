@@ -150,8 +150,9 @@ fn a_target_that_fails_its_health_checks_gets_no_requests() {
     });
     let good = Upstream::fixed(HELLO);
     let check = HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/health"));
-    let edge =
-        Setup::open(&[&sick.url, &good.url]).with_service(|service| service.health_check = Some(check.clone())).start();
+    let edge = Setup::open(&[&sick.url, &good.url])
+        .with_service(|service| service.health_check = Some(Box::new(check.clone())))
+        .start();
     let health = edge.handle.upstream_health();
     wait_until("the sick target is out", || health.targets(ServiceId::from_u128(1)) == Some((1, 2)));
     let before = good.requests().iter().filter(|head| !head.contains("/health")).count();

@@ -82,8 +82,8 @@ fn when_too_few_of_the_own_zone_are_up_all_are_used() {
             service.resilience.outlier_detection = Some(OutlierDetection {
                 consecutive_failures: 1,
                 error_rate: None,
-                eject: Duration::from_secs(60),
-                max_eject: Duration::from_secs(60),
+                eject: Duration::from_mins(1),
+                max_eject: Duration::from_mins(1),
                 max_ejected_percent: 50,
             });
         });
@@ -127,7 +127,7 @@ fn a_target_that_joins_others_begins_with_a_small_share() {
         ask(&edge, 300);
         let seen = seen(&upstreams);
         assert!((1..=40).contains(&seen[2]), "{balancing:?}: {seen:?}");
-// By latency the faster of the others may have nearly all of the rest.
+        // By latency the faster of the others may have nearly all of the rest.
         assert!(balancing == LoadBalancing::Latency || (seen[0] > 60 && seen[1] > 60), "{balancing:?}: {seen:?}");
         assert_eq!(state(&edge).warming, 1);
         // Without the rule it has its share at once.
@@ -156,7 +156,7 @@ fn a_target_whose_probes_are_good_again_begins_with_a_small_share() {
     let usual = HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/health"));
     let check = HealthCheck { unhealthy_threshold: 1, healthy_threshold: 1, ..usual };
     let setup = slow(&[&sick.url, &good.url], LoadBalancing::RoundRobin);
-    let edge = setup.with_service(|service| service.health_check = Some(check.clone())).start();
+    let edge = setup.with_service(|service| service.health_check = Some(Box::new(check.clone()))).start();
     wait_until("it is out", || state(&edge).healthy == 1);
     assert_eq!(state(&edge).warming, 0);
     well.store(true, Ordering::SeqCst);

@@ -25,7 +25,7 @@ fn check(kind: ProbeKind) -> HealthCheck {
 }
 
 fn checking(targets: &[&str], check: HealthCheck) -> Setup {
-    Setup::open(targets).with_service(move |service| service.health_check = Some(check.clone()))
+    Setup::open(targets).with_service(move |service| service.health_check = Some(Box::new(check.clone())))
 }
 
 fn healthy(edge: &Edge) -> u16 {

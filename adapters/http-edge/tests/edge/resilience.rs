@@ -253,7 +253,7 @@ fn a_service_that_panics_does_not_listen_to_probes() {
     for (percent, status) in [(0, 503), (1, 200)] {
         let check = check.clone();
         let setup = Setup::open(&[&upstream.url]).with_service(move |service| {
-            service.health_check = Some(check.clone());
+            service.health_check = Some(Box::new(check.clone()));
             service.resilience.panic_percent = percent;
         });
         let edge = setup.start();

@@ -43,10 +43,10 @@ impl Resolver {
     async fn instances(&self, name: &str) -> Result<Discovered, ResolveError> {
         let answer = self.state().dns.srv_lookup(name).await.map_err(|fault| explain(&fault))?;
         let valid_for = answer.valid_until().saturating_duration_since(Instant::now()).clamp(KEPT.0, KEPT.1);
-        let service = |data: &RData| match data {
+        let service = |data: &RData| {
+            let RData::SRV(record) = data else { return None };
             // The root says that there is no such service (RFC 2782, "Target").
-            RData::SRV(record) if !record.target.is_root() && record.port > 0 => Some(record.clone()),
-            _ => None,
+            (!record.target.is_root() && record.port > 0).then(|| record.clone())
         };
         let mut records: Vec<_> = answer.answers().iter().filter_map(|record| service(&record.data)).collect();
         records.sort_by_key(|record| record.priority);

@@ -79,6 +79,9 @@ mod tests {
     use super::*;
     use crate::fault::Faults;
 
+    /// What is done to a good one, the field that is told, and the code.
+    type Case<T> = (fn(&mut T), &'static str, &'static str);
+
     fn service() -> Service {
         Service {
             id: ServiceId::from_u128(1),
@@ -86,7 +89,7 @@ mod tests {
             targets: vec![Target::new(TargetUrl::parse("http://10.0.0.1").unwrap(), 1)],
             timeout: None,
             total_timeout: None,
-            health_check: Some(HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/"))),
+            health_check: Some(Box::new(HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/")))),
             load_balancing: LoadBalancing::RoundRobin,
             preference: Preference { slow_start: Some(Duration::from_secs(1)), zone_min_percent: 100 },
             resilience: Resilience::default(),
@@ -108,7 +111,8 @@ mod tests {
         service.targets[0].zone = Some("eu-1".into());
         for kind in [ProbeKind::Tcp, ProbeKind::Grpc { service: None }, ProbeKind::Grpc { service: Some("a.B".into()) }]
         {
-            service.health_check = Some(HealthCheck { jitter_percent: 100, ..HealthCheck::every(HOUR, kind) });
+            service.health_check =
+                Some(Box::new(HealthCheck { jitter_percent: 100, ..HealthCheck::every(HOUR, kind) }));
             assert_eq!(faults(&service), []);
         }
     }
@@ -143,29 +147,29 @@ mod tests {
         ];
         for (kind, field, code) in cases {
             let check = HealthCheck::every(Duration::from_secs(1), kind);
-            let found = faults(&Service { health_check: Some(check), ..service() });
+            let found = faults(&Service { health_check: Some(Box::new(check)), ..service() });
             assert_eq!(found, [(format!("/healthCheck/{field}"), code)]);
         }
-        let cases: [(fn(&mut HealthCheck), &str); 7] = [
-            (|check| check.interval = Duration::from_millis(999), "intervalMs"),
-            (|check| check.timeout = Duration::ZERO, "timeoutMs"),
-            (|check| check.timeout = Duration::from_millis(60_001), "timeoutMs"),
-            (|check| check.unhealthy_threshold = 0, "unhealthyThreshold"),
-            (|check| check.unhealthy_threshold = 101, "unhealthyThreshold"),
-            (|check| check.healthy_threshold = 0, "healthyThreshold"),
-            (|check| check.jitter_percent = 101, "jitterPercent"),
+        let cases: [Case<HealthCheck>; 7] = [
+            (|check| check.interval = Duration::from_millis(999), "intervalMs", "out_of_range"),
+            (|check| check.timeout = Duration::ZERO, "timeoutMs", "out_of_range"),
+            (|check| check.timeout = Duration::from_millis(60_001), "timeoutMs", "out_of_range"),
+            (|check| check.unhealthy_threshold = 0, "unhealthyThreshold", "out_of_range"),
+            (|check| check.unhealthy_threshold = 101, "unhealthyThreshold", "out_of_range"),
+            (|check| check.healthy_threshold = 0, "healthyThreshold", "out_of_range"),
+            (|check| check.jitter_percent = 101, "jitterPercent", "out_of_range"),
         ];
-        for (change, field) in cases {
+        for (change, field, code) in cases {
             let mut check = HealthCheck::every(Duration::from_secs(1), ProbeKind::Tcp);
             change(&mut check);
-            let found = faults(&Service { health_check: Some(check), ..service() });
-            assert_eq!(found, [(format!("/healthCheck/{field}"), "out_of_range")]);
+            let found = faults(&Service { health_check: Some(Box::new(check)), ..service() });
+            assert_eq!(found, [(format!("/healthCheck/{field}"), code)]);
         }
     }
 
     #[test]
     fn every_bound_of_a_preference_is_named() {
-        let cases: [(fn(&mut Service), &str, &str); 5] = [
+        let cases: [Case<Service>; 5] = [
             (
                 |service| service.preference.slow_start = Some(Duration::from_millis(999)),
                 "/slowStartMs",

@@ -135,7 +135,7 @@ mod tests {
             let time = Duration::from_millis(millis);
             let most = time * u32::from(percent) / 100;
             let jittered = jittered(time, percent, entropy);
-            prop_assert!(time - most <= jittered && jittered <= time + most, "{:?}", jittered);
+            prop_assert!(time <= jittered + most && jittered <= time + most, "{:?}", jittered);
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct CompiledService {
     /// For the whole exchange; `None`: unbounded.
     pub total_timeout: Option<Duration>,
     /// How its targets are probed.
-    pub health_check: Option<HealthCheck>,
+    pub health_check: Option<Box<HealthCheck>>,
     /// How a target is chosen.
     pub load_balancing: LoadBalancing,
     /// Which targets are chosen rather than others, and which less often.

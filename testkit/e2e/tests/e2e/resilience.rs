@@ -43,7 +43,9 @@ fn a_failing_target_costs_no_client_an_answer_and_operators_see_it_ejected() {
     assert_eq!(told["ejected"][0]["url"].as_str(), Some(bad.url().as_str()));
     assert!(told["ejected"][0]["returnsInMs"].as_u64().is_some_and(|left| (1..=600_000).contains(&left)), "{told}");
     assert_eq!((told["panics"].as_bool(), told["maxRequests"].as_u64()), (Some(false), Some(1000)));
-    assert_eq!((told["openConnections"].as_u64(), told["maxConnections"].as_u64()), (Some(1), Some(50)));
+    // Each worker has its own.
+    assert!(told["openConnections"].as_u64().is_some_and(|open| (1..=50).contains(&open)), "{told}");
+    assert_eq!(told["maxConnections"].as_u64(), Some(50));
     assert_eq!((told["slowStarting"].as_u64(), told["ownZoneOnly"].as_bool()), (Some(0), Some(false)));
 }
 

@@ -69,7 +69,7 @@ fn values_out_of_range_are_named_by_their_pointers() {
     bad.targets.push(Target::new(TargetUrl { tls: true, host: "a b".into(), port: 1 }, 101));
     bad.timeout = Some(Duration::ZERO);
     bad.total_timeout = Some(Duration::from_micros(1500));
-    bad.health_check = Some(HealthCheck::every(Duration::from_millis(999), ProbeKind::get("health")));
+    bad.health_check = Some(Box::new(HealthCheck::every(Duration::from_millis(999), ProbeKind::get("health"))));
     let pointers: Vec<_> = faults(&[S(bad)]).into_iter().map(|(_, pointer, _)| pointer).collect();
     assert_eq!(
         pointers,
