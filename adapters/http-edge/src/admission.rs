@@ -19,7 +19,7 @@ use novagate_policies::{
 };
 use novagate_ports_edge::LiveConfig;
 use novagate_records::{MethodLabel, NO_INDEX};
-use novagate_routing::{Lookup, RedirectStatus, RequestView, normalise_bytes, without_port};
+use novagate_routing::{Lookup, Protocol, RedirectStatus, RequestView, normalise_bytes, without_port};
 
 use crate::counting::{Counters, Uncounted, tell};
 use crate::generation::Generation;
@@ -73,8 +73,8 @@ pub(crate) struct Passage {
     pub(crate) total_timeout: Option<Duration>,
     /// Bytes of a chunked body.
     pub(crate) max_body: Option<u64>,
-    /// The target of a copy, and the limit for it.
-    pub(crate) mirror: Option<(Rc<UpstreamTarget>, Duration)>,
+    /// The target of a copy, what is spoken with it, and the limit for it.
+    pub(crate) mirror: Option<(Rc<UpstreamTarget>, Protocol, Duration)>,
     /// It offers to go on as a WebSocket: what that would rest on.
     pub(crate) websocket: Option<Box<Grounds>>,
 }

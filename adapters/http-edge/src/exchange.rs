@@ -91,6 +91,8 @@ pub(crate) struct Outcome {
     pub(crate) answered: Option<Instant>,
     /// Nothing that was taken from the client would be missing in another try.
     pub(crate) is_replayable: bool,
+    /// The upstream has not touched the request.
+    pub(crate) is_unprocessed: bool,
     /// The time that was too long was the client's, or that of the whole response.
     pub(crate) spares_target: bool,
 }
@@ -216,6 +218,7 @@ impl Future for Exchange<'_> {
         match exchange.poll_both(cx) {
             Ok(Some(end)) | Err(end) => {
                 exchange.outcome.is_replayable = !exchange.upload.has_taken();
+                exchange.outcome.is_unprocessed = exchange.conn.transport.is_unprocessed();
                 exchange.upload.abandon(exchange.client);
                 Poll::Ready(end)
             }

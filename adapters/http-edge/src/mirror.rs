@@ -11,9 +11,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use novagate_framing::BodyKind;
+use novagate_routing::Protocol;
 use tokio::time::timeout;
 
 use crate::observe::cells::add;
+use crate::upstream::reach::{connect, kept};
 use crate::upstream::stream::UpstreamConn;
 use crate::upstream::target::UpstreamTarget;
 use crate::wire::chunks::ChunkDecoder;
@@ -28,6 +30,7 @@ const MAX_RUNNING: usize = 256;
 #[derive(Debug)]
 pub(crate) struct MirroredRequest {
     pub(crate) target: Rc<UpstreamTarget>,
+    pub(crate) protocol: Protocol,
     pub(crate) head: Vec<u8>,
     /// Its answer has no body.
     pub(crate) asks_head_only: bool,
@@ -71,9 +74,9 @@ impl MirroredRequest {
 
     /// Nothing when it failed.
     async fn exchange(&self, worker: &Worker) -> Option<()> {
-        let mut conn = match self.target.take_idle() {
+        let mut conn = match kept(&self.target, self.protocol, false) {
             Some(conn) => conn,
-            None => worker.shared.connector.connect(&self.target, self.limit).await.ok()?,
+            None => connect(worker, &self.target, self.protocol, self.limit).await.ok()?,
         };
         let (mut sent, mut answer) = (0, Answer::Head(ResponseParser::default(), Vec::new()));
         let reusable = poll_fn(|cx| self.poll(&mut conn, cx, &mut sent, &mut answer, worker)).await?;

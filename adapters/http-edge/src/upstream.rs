@@ -3,9 +3,11 @@
 pub(crate) mod breaker;
 pub(crate) mod connect;
 pub(crate) mod health;
+pub(crate) mod http2;
 pub(crate) mod load;
 pub(crate) mod outlier;
 pub(crate) mod probe;
+pub(crate) mod reach;
 pub(crate) mod retry;
 pub(crate) mod stream;
 pub(crate) mod target;

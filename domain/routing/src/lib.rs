@@ -28,7 +28,7 @@ pub use self::{
         Condition, ConditionError, ConditionOn, Expression, MAX_CONDITION_NAME, MAX_CONDITION_VALUE,
         MAX_EXPRESSION_BYTES, RequestView, ValueTest,
     },
-    config::{EncodedSlashes, HealthCheck, Route, RouteMatch, Service, Target, TargetUrl},
+    config::{EncodedSlashes, HealthCheck, Protocol, Route, RouteMatch, Service, Target, TargetUrl},
     host::{HostPattern, HostPatternError, without_port},
     label::label,
     normal::{NormalPath, PathError, normalise, normalise_bytes},

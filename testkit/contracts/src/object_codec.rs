@@ -16,8 +16,8 @@ use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
     CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
     ForwardTo, HashOn, HealthCheck, HostPattern, LoadBalancing, Mirror, OutlierDetection, PathPattern, PathTemplate,
-    Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route, RouteAction, RouteMatch, Scheme, Service, Split,
-    Target, TargetUrl, ValueTest, WeightedService,
+    Protocol, Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route, RouteAction, RouteMatch, Scheme,
+    Service, Split, Target, TargetUrl, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -91,6 +91,7 @@ impl Maker {
             targets: (0..=self.below(3)).map(|_| self.target()).collect(),
             timeout: self.maybe(|| self.millis(1, 3_600_000)),
             total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
+            protocol: if self.below(2) == 0 { Protocol::Http1 } else { Protocol::Http2 },
             health_check: self.maybe(|| HealthCheck {
                 path: Arc::from(*self.0.entropy().pick(&["/health", "/", "/h?deep=1&x=%20"])),
                 interval: self.millis(1_000, 3_600_000),

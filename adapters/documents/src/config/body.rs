@@ -27,6 +27,9 @@ pub struct ServiceBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 86_400_000)]
     pub total_timeout_ms: Option<u64>,
+    /// What is spoken with targets; missing: `http1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<ProtocolWord>,
     /// How targets are probed; missing: they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheckBody>,
@@ -76,6 +79,16 @@ pub struct HealthCheckBody {
     #[serde(default = "ten_seconds")]
     #[schema(minimum = 1000, maximum = 3_600_000, default = 10_000)]
     pub interval_ms: u64,
+}
+
+/// What is spoken with targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProtocolWord {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: over TLS agreed on by ALPN, in clear by prior knowledge.
+    Http2,
 }
 
 /// How one of several targets is chosen.

@@ -26,7 +26,7 @@ use crate::text;
 
 pub use self::body::{
     AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, HealthCheckBody, LimitByWord, NoPolicy,
-    RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
+    ProtocolWord, RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
 };
 pub use self::resilience::{CircuitBreakerBody, GroundWord, OutlierDetectionBody, RetriesBody};
 pub use self::route_body::{

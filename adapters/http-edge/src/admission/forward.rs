@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use novagate_kernel::ErrorCode;
 use novagate_policies::{Affinity, CompiledForward, CompiledMirror, CompiledRoute, Grounds, Identity};
-use novagate_routing::{ForwardHost, ForwardPath, Found, HashOn, LoadBalancing, Redirect, RequestOrigin, Scheme};
+use novagate_routing::{
+    ForwardHost, ForwardPath, Found, HashOn, LoadBalancing, Protocol, Redirect, RequestOrigin, Scheme,
+};
 
 use super::{Admission, Asked, Drafts, Passage, Request};
 use crate::generation::Generation;
 use crate::observe::cells::add;
 use crate::refusal::Refusal;
 use crate::upstream::target::UpstreamTarget;
-use crate::wire::names::FieldName;
+use crate::wire::names::{FieldName, options};
 use crate::wire::request::{Forward, KeyFields};
 use crate::wire::websocket;
 
@@ -75,6 +77,7 @@ impl Admission<'_> {
             identity,
             keys: if reads { KeyFields::Ours } else { KeyFields::OnlyRecognised },
             offers_websocket,
+            takes_trailers: service.protocol == Protocol::Http2 && self.takes_trailers(),
         };
         let written = forward.write(&mut drafts.head);
         let grounds = || Box::new(Grounds::new(route.id, request.consumer, asked.presented));
@@ -91,8 +94,16 @@ impl Admission<'_> {
         })
     }
 
+    fn takes_trailers(&self) -> bool {
+        self.fields.named(b"te").flat_map(options).any(|option| option.eq_ignore_ascii_case(b"trailers"))
+    }
+
     /// The target of a copy, if the request in hand is copied. Who has no target up gets none.
-    fn mirror(&self, mirror: CompiledMirror, generation: &Generation) -> Option<(Rc<UpstreamTarget>, Duration)> {
+    fn mirror(
+        &self,
+        mirror: CompiledMirror,
+        generation: &Generation,
+    ) -> Option<(Rc<UpstreamTarget>, Protocol, Duration)> {
         let (service, upstream) = generation.service(mirror.service)?;
         if !upstream.takes_copy(mirror.percent) {
             return None;
@@ -103,7 +114,7 @@ impl Admission<'_> {
             add(&self.worker.cells.mirrors_left_out, 1);
             return None;
         };
-        Some((Rc::clone(&candidate.target), limit))
+        Some((Rc::clone(&candidate.target), service.protocol, limit))
     }
 
     /// Writes the line that tells the client where to go.

@@ -21,6 +21,7 @@ use crate::mirror::MirroredRequest;
 use crate::refusal::Refusal;
 use crate::upstream::connect::{CONNECT_LIMIT, ConnectFault};
 use crate::upstream::load::Running;
+use crate::upstream::reach::{connect, kept};
 use crate::upstream::stream::UpstreamConn;
 use crate::wire::request::replace_authority;
 use crate::wire::response::push_line;
@@ -40,7 +41,8 @@ impl Connection {
             self.client.framing.narrow_body(most);
         }
         let head_limit = passage.timeout.unwrap_or(self.worker.shared.settings.timeouts.proxy);
-        let total = passage.total_timeout.map_or(u32::MAX, |limit| self.deadline.tick_after(limit));
+        let (total_timeout, is_clients) = self.total_timeout(&passage);
+        let total = total_timeout.map_or(u32::MAX, |limit| self.deadline.tick_after(limit));
         let mut course = Course {
             generation: &generation,
             service,
@@ -52,6 +54,7 @@ impl Connection {
             head_limit,
             begun: None,
             total,
+            is_clients_total: is_clients,
             wants_fresh: false,
             running: None,
         };
@@ -70,6 +73,7 @@ impl Connection {
             };
             let sent = Instant::now();
             let (end, outcome) = self.exchange(&request, &course, &mut conn, manners, sent).await;
+            let end = course.spare(end, &outcome);
             course.note_end(end, &outcome, upstream_us(sent, &outcome), self);
             match end {
                 End::Stale => course.wants_fresh = true,
@@ -84,6 +88,15 @@ impl Connection {
                     return self.conclude(&request, course, conn, (end, outcome), (manners.started, sent));
                 }
             }
+        }
+    }
+
+    /// How long the whole exchange may take, and whether that is the client's own wish.
+    fn total_timeout(&self, passage: &Passage) -> (Option<Duration>, bool) {
+        let (ours, call) = (passage.total_timeout, self.client.transport.call());
+        match call.and_then(|call| call.timeout) {
+            Some(timeout) if ours.is_none_or(|ours| timeout < ours) => (Some(timeout), true),
+            _ => (ours, false),
         }
     }
 
@@ -125,12 +138,13 @@ impl Connection {
 
     /// Sends a copy to the mirror, if there is to be one.
     fn copy(&self, passage: &mut Passage, manners: &Manners) {
-        let Some((target, limit)) = passage.mirror.take() else { return };
+        let Some((target, protocol, limit)) = passage.mirror.take() else { return };
         let mut head = self.drafts.head.clone();
         if let Some(place) = &passage.authority {
             replace_authority(&mut head, &mut place.clone(), &target.authority);
         }
-        let copy = MirroredRequest { target, head, asks_head_only: manners.method == MethodKind::Head, limit };
+        let copy =
+            MirroredRequest { target, protocol, head, asks_head_only: manners.method == MethodKind::Head, limit };
         copy.send(&self.worker, manners.body, self.client.input.unread());
     }
 
@@ -173,16 +187,15 @@ impl Connection {
             let candidate = course.upstream.targets.get(course.passage.candidate).ok_or(ErrorCode::NoHealthyTargets)?;
             course.running = Some(Running::at(&candidate.target));
             course.begin_try();
-            if !course.wants_fresh
-                && let Some(conn) = candidate.target.take_idle()
-            {
+            let protocol = course.service.protocol;
+            if let Some(conn) = kept(&candidate.target, protocol, course.wants_fresh) {
                 return Ok(conn);
             }
             let longest = course.head_limit.min(CONNECT_LIMIT);
             let left = self.deadline.until(course.total);
             let connected = {
                 let _waits = course.upstream.wait(course.service).map_err(|_open| ErrorCode::Overloaded)?;
-                self.worker.shared.connector.connect(&candidate.target, longest.min(left)).await
+                connect(&self.worker, &candidate.target, protocol, longest.min(left)).await
             };
             let fault = match connected {
                 Ok(conn) => return Ok(conn),

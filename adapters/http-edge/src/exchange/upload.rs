@@ -5,6 +5,7 @@
 
 use std::task::{Context, Poll};
 
+use http::HeaderMap;
 use novagate_framing::{BodyKind, Step};
 use novagate_kernel::ErrorCode;
 
@@ -26,6 +27,8 @@ pub(crate) struct Upload<'a> {
     /// Something of the body was taken from the client's buffer.
     has_taken: bool,
     repeat: Repeat,
+    /// Behind a body of known length.
+    trailers: Option<HeaderMap>,
 }
 
 /// When a request may be sent again on another connection.
@@ -57,7 +60,7 @@ impl<'a> Upload<'a> {
                 (Body::Chunked { decoder, coded: Vec::new(), sent: 0, trailers: Vec::new() }, false)
             }
         };
-        Self { head, head_sent: 0, body, admitted, broken: false, has_taken: false, repeat }
+        Self { head, head_sent: 0, body, admitted, broken: false, has_taken: false, repeat, trailers: None }
     }
 
     /// The whole request was sent.
@@ -116,6 +119,9 @@ impl<'a> Upload<'a> {
         };
         self.has_taken = true;
         self.admitted = ended;
+        if ended {
+            self.trailers = client.transport.take_trailers();
+        }
         match &mut self.body {
             Body::Plain { ready } => *ready = consumed,
             Body::Chunked { decoder, coded, trailers, .. } => {
@@ -195,6 +201,9 @@ impl Exchange<'_> {
                 // Head and body together, when the body is there already.
                 if self.upload.head_sent < self.upload.head.len() && !self.upload.has_taken {
                     self.upload.admit(self.client)?;
+                }
+                if let Some(trailers) = self.upload.trailers.take() {
+                    self.conn.transport.trail(trailers);
                 }
                 match self.conn.transport.poll_send(cx, &self.upload.pieces(self.client)) {
                     Poll::Ready(Ok(count)) => self.upload.sent(count, self.client),

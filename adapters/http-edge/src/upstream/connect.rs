@@ -17,6 +17,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use super::stream::UpstreamConn;
 use super::target::UpstreamTarget;
+use crate::http2::ALPN;
 use crate::transport::Transport;
 
 /// Longest wait for a connection, TLS included.
@@ -43,6 +44,8 @@ pub(crate) enum ConnectFault {
 #[derive(Clone)]
 pub(crate) struct Connector {
     tls: TlsConnector,
+    /// The same, for HTTP/2 only.
+    tls_http2: TlsConnector,
     resolver: Resolver,
     denied: Arc<[IpNet]>,
     own: Arc<[SocketAddr]>,
@@ -56,7 +59,10 @@ impl Connector {
         denied: Arc<[IpNet]>,
         own: Arc<[SocketAddr]>,
     ) -> Self {
-        Self { tls: TlsConnector::from(tls), resolver, denied, own }
+        let mut http2 = ClientConfig::clone(&tls);
+        http2.alpn_protocols = vec![ALPN.to_vec()];
+        let (tls, tls_http2) = (TlsConnector::from(tls), TlsConnector::from(Arc::new(http2)));
+        Self { tls, tls_http2, resolver, denied, own }
     }
 
     /// A new connection, within `limit` and never later than some seconds.
@@ -69,9 +75,19 @@ impl Connector {
             let stream = self.reach(target).await?;
             // Fails only on a connection that is gone already, which the exchange will tell.
             let _ = stream.set_nodelay(true);
-            self.secure(target, stream).await.map(UpstreamConn::new)
+            secure(&self.tls, target, stream).await.map(UpstreamConn::new)
         };
         timeout(limit.min(CONNECT_LIMIT), work).await.unwrap_or(Err(ConnectFault::TimedOut))
+    }
+
+    /// The bytes of a new connection for HTTP/2, which over TLS both sides have agreed on.
+    pub(crate) async fn connect_http2(&self, target: &Rc<UpstreamTarget>) -> Result<Transport, ConnectFault> {
+        let stream = self.reach(target).await?;
+        // Fails only on a connection that is gone already, which the preface will tell.
+        let _ = stream.set_nodelay(true);
+        let transport = secure(&self.tls_http2, target, stream).await?;
+        let is_agreed = !target.url.tls || transport.speaks_http2();
+        if is_agreed { Ok(transport) } else { Err(ConnectFault::Unreachable) }
     }
 
     /// The first of the target's addresses that accepts.
@@ -114,15 +130,15 @@ impl Connector {
         let is_here = peer.ip() == local.ip() || is_loopback(peer.ip());
         is_here && self.own.iter().any(|own| own.ip().is_unspecified() && own.port() == peer.port())
     }
+}
 
-    async fn secure(&self, target: &UpstreamTarget, stream: TcpStream) -> Result<Transport, ConnectFault> {
-        if !target.url.tls {
-            return Ok(Transport::plain(stream));
-        }
-        let name = target.server_name.clone().ok_or(ConnectFault::Unresolved)?;
-        let stream = self.tls.connect(name, stream).await.map_err(|_refused| ConnectFault::Unreachable)?;
-        Ok(Transport::tls(stream))
+async fn secure(tls: &TlsConnector, target: &UpstreamTarget, stream: TcpStream) -> Result<Transport, ConnectFault> {
+    if !target.url.tls {
+        return Ok(Transport::plain(stream));
     }
+    let name = target.server_name.clone().ok_or(ConnectFault::Unresolved)?;
+    let stream = tls.connect(name, stream).await.map_err(|_refused| ConnectFault::Unreachable)?;
+    Ok(Transport::tls(stream))
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

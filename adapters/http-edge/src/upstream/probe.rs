@@ -15,11 +15,12 @@ use arc_swap::ArcSwapOption;
 use novagate_kernel::ServiceId;
 use novagate_policies::CompiledService;
 use novagate_ports_edge::LiveConfig;
-use novagate_routing::{HealthCheck, Target, TargetUrl};
+use novagate_routing::{HealthCheck, Protocol, Target, TargetUrl};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::connect::Connector;
 use super::health::HealthBoard;
+use super::http2::connect_alone;
 use super::outlier::TargetState;
 use super::stream::UpstreamConn;
 use super::target::UpstreamTarget;
@@ -107,9 +108,10 @@ impl Prober {
             patient.due = now + check.interval;
             let (connector, path) = (self.connector.clone(), Arc::clone(&check.path));
             let (target, state) = (Rc::clone(&patient.target), Arc::clone(&patient.state));
+            let protocol = service.protocol;
             let running = Rc::clone(&patient.running);
             tokio::task::spawn_local(async move {
-                let well = timeout(ANSWER_LIMIT, probe(&connector, &target, &path)).await.unwrap_or(false);
+                let well = timeout(ANSWER_LIMIT, probe(&connector, &target, protocol, &path)).await.unwrap_or(false);
                 state.note_probe(well);
                 running.set(false);
             });
@@ -118,8 +120,12 @@ impl Prober {
 }
 
 /// Whether the target answers 2xx.
-async fn probe(connector: &Connector, target: &Rc<UpstreamTarget>, path: &str) -> bool {
-    let Ok(mut conn) = connector.connect(target, ANSWER_LIMIT).await else { return false };
+async fn probe(connector: &Connector, target: &Rc<UpstreamTarget>, protocol: Protocol, path: &str) -> bool {
+    let connected = match protocol {
+        Protocol::Http1 => connector.connect(target, ANSWER_LIMIT).await,
+        Protocol::Http2 => connect_alone(connector, target).await,
+    };
+    let Ok(mut conn) = connected else { return false };
     let mut request = Vec::new();
     write_probe(&mut request, path, &target.authority);
     let (store, mut sent) = (BufferStore::default(), 0);

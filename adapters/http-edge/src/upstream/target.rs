@@ -12,6 +12,7 @@ use novagate_net::{ResolveError, Resolver};
 use novagate_routing::TargetUrl;
 use rustls_pki_types::ServerName;
 
+use super::http2::Pool;
 use super::load::LoadCells;
 use super::stream::UpstreamConn;
 use crate::wire::buffer::BufferStore;
@@ -31,6 +32,8 @@ pub(crate) struct UpstreamTarget {
     /// Whom a certificate has to name; `None` without TLS.
     pub(crate) server_name: Option<ServerName<'static>>,
     pub(crate) load: LoadCells,
+    /// Connections that requests share.
+    pub(crate) http2: Rc<Pool>,
     idle: RefCell<Vec<Idle>>,
     addresses: RefCell<Addresses>,
     asking: Cell<bool>,
@@ -58,7 +61,7 @@ impl UpstreamTarget {
         let fresh_until = literal.is_none().then(Instant::now);
         let addresses = RefCell::new(Addresses { known, fresh_until });
         let (load, idle, asking) = (LoadCells::default(), RefCell::default(), Cell::new(false));
-        Self { url, authority, server_name, load, idle, addresses, asking }
+        Self { url, authority, server_name, load, http2: Rc::default(), idle, addresses, asking }
     }
 
     /// An idle connection that was still open when last heard of.
@@ -69,6 +72,9 @@ impl UpstreamTarget {
 
     /// Keeps a connection whose exchange is complete on both sides.
     pub(crate) fn put_idle(&self, mut conn: UpstreamConn, now: Instant, store: &BufferStore) {
+        if conn.transport.is_stream() {
+            return;
+        }
         conn.input.give_back(store);
         conn.reused = true;
         let mut idle = self.idle.borrow_mut();
@@ -79,6 +85,7 @@ impl UpstreamTarget {
 
     /// Closes idle connections that have waited too long or that the upstream has closed.
     pub(crate) fn prune_idle(&self, now: Instant) {
+        self.http2.prune(IDLE_LIMIT, now);
         self.idle
             .borrow_mut()
             .retain(|idle| now.duration_since(idle.since) < IDLE_LIMIT && idle.conn.transport.is_quiet());
@@ -86,7 +93,7 @@ impl UpstreamTarget {
 
     /// Whether nothing is kept for this target.
     pub(crate) fn is_unused(&self) -> bool {
-        self.idle.borrow().is_empty()
+        self.idle.borrow().is_empty() && self.http2.is_unused()
     }
 
     /// The addresses that are known.

@@ -21,8 +21,8 @@ use novagate_policies::{
 use novagate_ports_edge::{LiveConfig, TokenVerifier};
 use novagate_records::RequestRecord;
 use novagate_routing::{
-    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Resilience, Route, RouteAction, RouteMatch,
-    Service, Target, TargetUrl,
+    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Protocol, Resilience, Route, RouteAction,
+    RouteMatch, Service, Target, TargetUrl,
 };
 use tokio_rustls::rustls::ServerConfig;
 
@@ -98,6 +98,7 @@ pub(crate) fn service(id: u128, text: &str, targets: &[&str]) -> Service {
         targets: targets.iter().map(|url| Target { url: TargetUrl::parse(url).unwrap(), weight: 1 }).collect(),
         timeout: None,
         total_timeout: None,
+        protocol: Protocol::default(),
         health_check: None,
         load_balancing: LoadBalancing::RoundRobin,
         resilience: Resilience::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use novagate_kernel::{ConsumerKeyId, Digest, Epoch, Name, Revision};
 use novagate_routing::{
-    EncodedSlashes, Forward, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Resilience, Route,
+    EncodedSlashes, Forward, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Protocol, Resilience, Route,
     RouteAction, RouteMatch, Service, Target, TargetUrl, normalise,
 };
 use proptest::prelude::*;
@@ -35,6 +35,7 @@ fn service(id: u128, text: &str) -> Service {
         targets: vec![Target { url, weight: 1 }],
         timeout: None,
         total_timeout: None,
+        protocol: Protocol::default(),
         health_check: None,
         load_balancing: LoadBalancing::RoundRobin,
         resilience: Resilience::default(),

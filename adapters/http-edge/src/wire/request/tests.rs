@@ -22,6 +22,7 @@ fn forward(fields: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
         identity: Identity::Anonymous,
         keys: KeyFields::Ours,
         offers_websocket: false,
+        takes_trailers: false,
     };
     change(&mut forward);
     let mut out = Vec::new();
