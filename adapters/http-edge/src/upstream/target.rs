@@ -72,10 +72,10 @@ impl UpstreamTarget {
 
     /// Keeps a connection whose exchange is complete on both sides.
     pub(crate) fn put_idle(&self, mut conn: UpstreamConn, now: Instant, store: &BufferStore) {
+        conn.input.give_back(store);
         if conn.transport.is_stream() {
             return;
         }
-        conn.input.give_back(store);
         conn.reused = true;
         let mut idle = self.idle.borrow_mut();
         if idle.len() < MAX_IDLE {

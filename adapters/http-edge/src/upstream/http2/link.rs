@@ -55,6 +55,9 @@ pub(super) struct Slot {
 pub(super) struct Driver {
     connection: Connection<Wire, Bytes>,
     link: Weak<Link>,
+    pool: Weak<Pool>,
+    /// Streams that the peer takes, as it has said last.
+    limit: usize,
     pulse: Rc<Pulse>,
     pings: Option<PingPong>,
     deadline: Deadline,
@@ -103,7 +106,12 @@ impl Link {
 
     /// Whether the peer takes one more stream.
     pub(super) fn has_room(&self) -> bool {
-        self.open.get() < self.sender.borrow().current_max_send_streams().min(STREAMS as usize)
+        self.open.get() < self.limit()
+    }
+
+    /// Streams that may be open at a time.
+    fn limit(&self) -> usize {
+        self.sender.borrow().current_max_send_streams().min(STREAMS as usize)
     }
 
     /// Whether nothing was open for so long.
@@ -158,11 +166,22 @@ impl Driver {
     pub(super) fn new(
         mut connection: Connection<Wire, Bytes>,
         link: &Rc<Link>,
+        pool: &Rc<Pool>,
         deadline: Deadline,
         silence: Duration,
     ) -> Self {
-        let (pings, pulse, link) = (connection.ping_pong(), Rc::clone(&link.pulse), Rc::downgrade(link));
-        Self { connection, link, pulse, pings, deadline, silence, watch: Watch::Nobody, is_asked: false }
+        Self {
+            pings: connection.ping_pong(),
+            connection,
+            limit: link.limit(),
+            pulse: Rc::clone(&link.pulse),
+            link: Rc::downgrade(link),
+            pool: Rc::downgrade(pool),
+            deadline,
+            silence,
+            watch: Watch::Nobody,
+            is_asked: false,
+        }
     }
 
     /// Drives the connection until it is over.
@@ -179,7 +198,11 @@ impl Driver {
         if has_heard && !is_answer {
             self.pulse.is_fresh.set(true);
         }
-        if self.link.upgrade().is_none_or(|link| link.open.get() == 0) {
+        let link = self.link.upgrade();
+        if let Some(link) = link.as_ref().filter(|_| has_heard) {
+            self.tell_limit(link.limit());
+        }
+        if link.is_none_or(|link| link.open.get() == 0) {
             self.wait(Watch::Nobody, Duration::MAX);
             return Poll::Pending;
         }
@@ -196,6 +219,15 @@ impl Driver {
                 Poll::Pending
             }
             Watch::Waiting | Watch::Pausing | Watch::Nobody => self.ask(cx),
+        }
+    }
+
+    /// Whoever waits for room learns that there is more.
+    fn tell_limit(&mut self, limit: usize) {
+        if limit > std::mem::replace(&mut self.limit, limit)
+            && let Some(pool) = self.pool.upgrade()
+        {
+            pool.wake_all();
         }
     }
 

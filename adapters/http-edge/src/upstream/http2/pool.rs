@@ -101,6 +101,11 @@ impl Pool {
         self.changed.notify_one();
     }
 
+    /// There is more room than before.
+    pub(super) fn wake_all(&self) {
+        self.changed.notify_waiters();
+    }
+
     fn remove(&self, link: &Rc<Link>) {
         link.end();
         self.links.borrow_mut().retain(|each| !Rc::ptr_eq(each, link));
@@ -130,7 +135,7 @@ impl Dial {
             };
             let link = Link::new(sender, pulse);
             let deadline = poll_fn(|cx| Poll::Ready(self.deadlines.register(cx.waker()))).await;
-            let driver = Driver::new(connection, &link, deadline, self.silence);
+            let driver = Driver::new(connection, &link, &self.pool, deadline, self.silence);
             self.pool.links.borrow_mut().push(Rc::clone(&link));
             let (pool, link) = (Rc::downgrade(&self.pool), Rc::downgrade(&link));
             // Whoever waits is told; neither pool nor target is held on to.

@@ -127,8 +127,9 @@ impl UpstreamStream {
         let (head, receiving) = response.into_parts();
         let written = match &self.request.accept {
             Some(accept) if head.status.is_success() => {
+                let written = write_switch(&head, accept);
                 self.request.switch();
-                write_switch(&head, accept)
+                written
             }
             _ => write_response(&head, self.request.is_head, receiving.is_end_stream()),
         };
