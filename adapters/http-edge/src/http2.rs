@@ -49,6 +49,8 @@ pub(crate) const ALPN: &[u8] = b"h2";
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same of a whole connection.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What small frames that wait may take beside their bytes: messages of gRPC are small.
+const FRAME_BUDGET: usize = 2 * 1024 * 1024;
 /// Bytes of a response that wait in a stream for the connection to take them.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that a client may cancel beyond as many as it let finish.
@@ -164,6 +166,7 @@ fn builder(settings: &EdgeSettings) -> Builder {
         .max_concurrent_streams(settings.max_concurrent_streams)
         .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAME_BUDGET)
         .enable_connect_protocol();
     builder
 }

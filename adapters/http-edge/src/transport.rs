@@ -14,7 +14,7 @@ use tokio_rustls::TlsStream;
 
 use crate::grpc::Call;
 use crate::http2::{self, VirtualStream};
-use crate::upstream::http2::UpstreamStream;
+use crate::upstream::http2::{Fate, UpstreamStream};
 use crate::wire::buffer::Buffer;
 
 /// The bytes of a connection.
@@ -58,9 +58,12 @@ impl Transport {
         matches!(self.stream, Stream::Http2(_) | Stream::Upstream(_))
     }
 
-    /// Whether the request is known not to have been touched, however its stream has ended.
-    pub(crate) const fn is_unprocessed(&self) -> bool {
-        matches!(&self.stream, Stream::Upstream(stream) if stream.is_unprocessed())
+    /// What is known of an upstream's request that has failed.
+    pub(crate) const fn fate(&self) -> Fate {
+        match &self.stream {
+            Stream::Upstream(stream) => stream.fate(),
+            Stream::Plain(_) | Stream::Tls(_) | Stream::Http2(_) => Fate::Unknown,
+        }
     }
 
     /// What is known of a client's request if it is a call of gRPC.

@@ -17,6 +17,7 @@ use crate::exchange::{End, Outcome};
 use crate::generation::{Generation, Upstream};
 use crate::observe::cells::{ServiceCells, add};
 use crate::upstream::health::HealthBoard;
+use crate::upstream::http2::Fate;
 use crate::upstream::load::Running;
 use crate::upstream::retry::{Ground, Tries};
 use crate::upstream::stream::UpstreamConn;
@@ -86,16 +87,21 @@ impl Course<'_> {
         let grounds =
             [(ErrorCode::DownstreamError, RetryGround::Reset), (ErrorCode::DownstreamTimeout, RetryGround::Timeout)];
         let ground = grounds.into_iter().find_map(|(of, ground)| (of == code).then_some(ground));
-        let is_unsent = outcome.is_unprocessed && code == ErrorCode::DownstreamError;
+        let is_unsent = outcome.fate == Fate::Untouched && code == ErrorCode::DownstreamError;
         outcome.is_replayable
             && ((is_unsent && self.takes(RetryGround::Connect, deadline))
                 || ground.is_some_and(|ground| self.takes(ground, deadline)))
     }
 
-    /// Once, a request that its upstream has not touched is taken for one whose connection was dead before.
-    pub(super) fn spare(&self, end: End, outcome: &Outcome) -> End {
-        let is_spared = outcome.is_unprocessed && outcome.is_replayable && !self.wants_fresh;
-        if is_spared && matches!(end, End::Failed(ErrorCode::DownstreamError)) { End::Stale } else { end }
+    /// Tells apart how a stream has failed. Once, a request that its upstream has not touched is taken for one whose
+    /// connection was dead before; one whose stream was reset is not.
+    pub(super) fn judge(&self, end: End, outcome: &Outcome) -> End {
+        let failed = End::Failed(ErrorCode::DownstreamError);
+        match outcome.fate {
+            Fate::Untouched if end == failed && outcome.is_replayable && !self.wants_fresh => End::Stale,
+            Fate::Reset if end == End::Stale => failed,
+            Fate::Untouched | Fate::Reset | Fate::Unknown => end,
+        }
     }
 
     /// A try has ended.

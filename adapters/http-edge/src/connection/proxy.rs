@@ -73,7 +73,7 @@ impl Connection {
             };
             let sent = Instant::now();
             let (end, outcome) = self.exchange(&request, &course, &mut conn, manners, sent).await;
-            let end = course.spare(end, &outcome);
+            let end = course.judge(end, &outcome);
             course.note_end(end, &outcome, upstream_us(sent, &outcome), self);
             match end {
                 End::Stale => course.wants_fresh = true,

@@ -215,7 +215,11 @@ impl Exchange<'_> {
                     Poll::Ready(Ok(count)) if count > 0 => {}
                     // A request without its end.
                     Poll::Ready(_) => return Err(End::ClientGone),
-                    Poll::Pending => return Ok(moved),
+                    Poll::Pending => {
+                        // What was taken goes on while more is waited for. Its error is that of the next write.
+                        let _ = self.conn.transport.poll_flush(cx);
+                        return Ok(moved);
+                    }
                 }
             }
             moved = Moved::Yes;

@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::link::Pulse;
 pub(crate) use self::pool::{Pool, connect_alone};
-pub(crate) use self::stream::UpstreamStream;
+pub(crate) use self::stream::{Fate, UpstreamStream};
 use crate::transport::Transport;
 use crate::wire::response::MAX_RESPONSE_HEAD;
 

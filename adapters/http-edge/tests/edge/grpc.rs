@@ -1,5 +1,6 @@
 //! Calls of gRPC: all four kinds, with trailers; refusals, deadlines and failures as gRPC has them.
 
+use std::io::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +11,10 @@ use novagate_policies::ConfigObject;
 use novagate_routing::OutlierDetection;
 
 use crate::harness::{Setup, Upstream, get as get_http1, route, service};
-use crate::harness_http2::{Answer, Http2, answer, request, send_all};
-use crate::harness_http2_upstream::{Asked, Http2Upstream, http2, over_http2, piece, push, trailers};
+use crate::harness_http2::{Answer, HEADERS, Http2, RST_STREAM, answer, frame, literal, request, send_all};
+use crate::harness_http2_upstream::{
+    Asked, DATA, Http2Upstream, by_hand, http2, next, over_http2, piece, push, trailers,
+};
 
 const CALL: [(&str, &str); 2] = [("content-type", "application/grpc+proto"), ("te", "trailers")];
 const OK: [(&str, &str); 2] = [("grpc-status", "0"), ("grpc-message", "")];
@@ -215,16 +218,16 @@ async fn a_deadline_bounds_the_call_and_is_passed_on_and_not_held_against_the_ta
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_fails_in_the_middle_is_reset() {
-    let upstream = Http2Upstream::new(|mut asked| async move {
-        let mut stream = asked.begin(200, &CALL[..1]);
-        assert!(push(&mut stream, &message("one")).await);
-        if asked.head.uri.path() == "/late" {
-            let _ = std::future::poll_fn(|cx| stream.poll_reset(cx)).await;
-        } else {
-            stream.send_reset(Reason::INTERNAL_ERROR);
+    let upstream = by_hand(|_, stream| {
+        while let Some(seen) = next(stream, &[HEADERS]) {
+            let mut bytes = frame(HEADERS, 4, seen.stream, &literal(&[(":status", "200"), CALL[0]]));
+            bytes.extend(frame(DATA, 0, seen.stream, &message("one")));
+            if seen.stream == 1 {
+                bytes.extend(frame(RST_STREAM, 0, 1, &u32::from(Reason::INTERNAL_ERROR).to_be_bytes()));
+            }
+            stream.write_all(&bytes).unwrap();
         }
-    })
-    .await;
+    });
     let edge = over_http2(&[&upstream.url]).start();
     let client = Http2::connect(&edge).await;
     for path in ["/cut", "/late"] {

@@ -34,8 +34,6 @@ pub(crate) struct Http2Upstream {
 
 /// One request at an upstream.
 pub(crate) struct Asked {
-    /// Number of its connection, from 0.
-    pub(crate) connection: usize,
     pub(crate) head: Parts,
     pub(crate) body: RecvStream,
     pub(crate) respond: SendResponse<Bytes>,
@@ -66,14 +64,14 @@ impl Http2Upstream {
         spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let number = counter.fetch_add(1, Ordering::SeqCst);
+                counter.fetch_add(1, Ordering::SeqCst);
                 let (builder, log, serve, tls) = (builder.clone(), Arc::clone(&log), Arc::clone(&serve), tls.clone());
                 spawn(async move {
                     match tls {
-                        None => serve_connection(stream, &builder, number, &log, &*serve).await,
+                        None => serve_connection(stream, &builder, &log, &*serve).await,
                         Some(tls) => {
                             let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await else { return };
-                            serve_connection(stream, &builder, number, &log, &*serve).await;
+                            serve_connection(stream, &builder, &log, &*serve).await;
                         }
                     }
                 });
@@ -105,7 +103,6 @@ impl Http2Upstream {
 async fn serve_connection<F: Future<Output = ()> + Send + 'static>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     builder: &Builder,
-    number: usize,
     log: &Mutex<Vec<Parts>>,
     serve: &(impl Fn(Asked) -> F + Sync),
 ) {
@@ -113,7 +110,7 @@ async fn serve_connection<F: Future<Output = ()> + Send + 'static>(
     while let Some(Ok((request, respond))) = connection.accept().await {
         let (head, body) = request.into_parts();
         log.lock().unwrap().push(head.clone());
-        spawn(serve(Asked { connection: number, head, body, respond }));
+        spawn(serve(Asked { head, body, respond }));
     }
 }
 
@@ -199,11 +196,15 @@ pub(crate) async fn send(mut stream: SendStream<Bytes>, body: &[u8], trailers: O
     }
 }
 
-/// The next piece of a body.
+/// The next piece of a body that is more than nothing.
 pub(crate) async fn piece(body: &mut RecvStream) -> Option<Bytes> {
-    let piece = timeout(PATIENCE, body.data()).await.unwrap()?.unwrap();
-    body.flow_control().release_capacity(piece.len()).unwrap();
-    Some(piece)
+    loop {
+        let piece = timeout(PATIENCE, body.data()).await.unwrap()?.unwrap();
+        body.flow_control().release_capacity(piece.len()).unwrap();
+        if !piece.is_empty() {
+            return Some(piece);
+        }
+    }
 }
 
 pub(crate) fn trailers(fields: &[(&'static str, &'static str)]) -> HeaderMap {

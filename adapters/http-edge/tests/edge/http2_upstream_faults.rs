@@ -34,6 +34,11 @@ fn asked(stream: &mut TcpStream) -> Option<Frame> {
     next(stream, &[HEADERS])
 }
 
+/// A head of a body of known length.
+fn known() -> Vec<u8> {
+    literal(&[(":status", "200"), ("content-length", "100")])
+}
+
 fn go_away(last: u32, reason: Reason) -> Vec<u8> {
     let mut payload = last.to_be_bytes().to_vec();
     payload.extend(u32::from(reason).to_be_bytes());
@@ -135,7 +140,7 @@ async fn a_client_that_goes_away_resets_its_stream_and_no_other() {
                 return asked.answer(200, &[], b"hello", None).await;
             }
             let mut stream = asked.begin(200, &[]);
-            assert!(push(&mut stream, b"half").await);
+            while push(&mut stream, &[b'x'; 8_192]).await {}
             let reason = std::future::poll_fn(|cx| stream.poll_reset(cx)).await;
             told.send(reason.unwrap()).unwrap();
         }
@@ -146,12 +151,12 @@ async fn a_client_that_goes_away_resets_its_stream_and_no_other() {
     let mut send = client.send.clone().ready().await.unwrap();
     let (response, mut stream) = send.send_request(get("/go"), true).unwrap();
     let mut body = response.await.unwrap().into_body();
-    assert_eq!(piece(&mut body).await.unwrap(), "half");
+    assert!(piece(&mut body).await.is_some());
     stream.send_reset(Reason::CANCEL);
     assert_eq!(is_told.recv_timeout(PATIENCE).unwrap(), Reason::CANCEL);
     let mut old = edge.connect();
     old.send(get_http1("/go", ""));
-    old.read_until("half");
+    old.read_until("xxxx");
     drop(old);
     assert_eq!(is_told.recv_timeout(PATIENCE).unwrap(), Reason::CANCEL);
     assert_eq!(client.ask(get("/stay"), b"").await.unwrap().text(), "hello");
@@ -260,13 +265,16 @@ fn a_reset_before_the_head_is_a_failure_of_its_stream() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_in_the_middle_of_a_response_resets_the_client() {
-    let upstream = Http2Upstream::new(|mut asked| async move {
-        let is_known = asked.head.uri.path() == "/known";
-        let mut stream = asked.begin(200, if is_known { &[("content-length", "100")] } else { &[] });
-        assert!(push(&mut stream, b"half").await);
-        stream.send_reset(Reason::INTERNAL_ERROR);
-    })
-    .await;
+    let upstream = by_hand(|_, stream| {
+        while let Some(seen) = asked(stream) {
+            // A stream of a connection has the next odd number: the two of each path come one after the other.
+            let head = if seen.stream % 8 < 4 { literal(&[(":status", "200")]) } else { known() };
+            let mut bytes = frame(HEADERS, 4, seen.stream, &head);
+            bytes.extend(frame(DATA, 0, seen.stream, b"half"));
+            bytes.extend(reset(seen.stream, Reason::INTERNAL_ERROR));
+            stream.write_all(&bytes).unwrap();
+        }
+    });
     let edge = over_http2(&[&upstream.url]).start();
     let client = Http2::connect(&edge).await;
     for path in ["/chunks", "/known"] {
@@ -321,7 +329,6 @@ fn garbage_ends_the_connection_and_the_next_request_has_a_new_one() {
 fn a_response_that_is_none_is_a_failure_of_its_stream() {
     let bad: Vec<Vec<u8>> = [
         &[("x-a", "b")][..],
-        &[(":status", "99")],
         &[(":status", "101")],
         &[(":status", "200"), ("connection", "close")],
         &[(":status", "200"), ("transfer-encoding", "chunked")],

@@ -177,6 +177,7 @@ async fn a_client_that_resets_its_websocket_ends_that_of_the_upstream() {
     let tell = std::sync::Mutex::new(tell);
     let upstream = accepting(move |_, conn| {
         conn.read_until("ping");
+        conn.send("pong");
         conn.rest();
         tell.lock().unwrap().send(()).unwrap();
     });
@@ -184,6 +185,7 @@ async fn a_client_that_resets_its_websocket_ends_that_of_the_upstream() {
     let client = Http2::connect(&edge).await;
     let mut socket = open(&client, "/", &[]).await;
     assert!(push(&mut socket.send, b"ping").await);
+    assert_eq!(piece(&mut socket.receive).await.unwrap(), "pong");
     socket.send.send_reset(Reason::CANCEL);
     told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(client.ask(get("/"), b"").await.unwrap().text(), "hello");
@@ -273,7 +275,7 @@ async fn a_websocket_ends_with_its_route_or_its_key_and_with_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_of_http_2_takes_websockets_of_both_versions() {
     let upstream = Http2Upstream::with(
-        |builder| drop(builder.enable_connect_protocol()),
+        |builder| _ = builder.enable_connect_protocol(),
         None,
         |mut asked| async move {
             if asked.head.method != Method::CONNECT {

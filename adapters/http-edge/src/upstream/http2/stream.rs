@@ -26,7 +26,19 @@ pub(crate) struct UpstreamStream {
     request: RequestReader,
     sending: Sending,
     incoming: Incoming,
-    is_unprocessed: bool,
+    fate: Fate,
+}
+
+/// What is known of a request that has failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing but that its connection has ended, if it has failed at all.
+    #[default]
+    Unknown,
+    /// The upstream has said, or cannot but have, that it did nothing of it.
+    Untouched,
+    /// Its stream was reset, and the connection goes on.
+    Reset,
 }
 
 /// The request on its way.
@@ -62,13 +74,13 @@ impl UpstreamStream {
             request: RequestReader::new(is_secure),
             sending: Sending { slot, stream: None, response: None, outflow, trailers: None },
             incoming: Incoming::Head,
-            is_unprocessed: false,
+            fate: Fate::Unknown,
         }
     }
 
-    /// Whether the upstream has said, or cannot but have, that it did nothing of the request.
-    pub(crate) const fn is_unprocessed(&self) -> bool {
-        self.is_unprocessed
+    /// What is known of a request that has failed.
+    pub(crate) const fn fate(&self) -> Fate {
+        self.fate
     }
 
     /// Takes the trailers that belong behind a request body of known length.
@@ -117,7 +129,7 @@ impl UpstreamStream {
         match ready!(Pin::new(response).poll(cx)) {
             Ok(response) => Poll::Ready(self.take_head(response)),
             Err(fault) => {
-                self.is_unprocessed = is_unprocessed(&fault);
+                self.fate = fate_of(&fault);
                 Poll::Ready(Err(self.fail()))
             }
         }
@@ -146,7 +158,7 @@ impl UpstreamStream {
 
     /// What came is no response.
     fn refuse(&mut self) -> io::Error {
-        self.incoming = Incoming::Failed;
+        (self.incoming, self.fate) = (Incoming::Failed, Fate::Reset);
         if let Some(stream) = &mut self.sending.stream {
             stream.send_reset(Reason::PROTOCOL_ERROR);
         }
@@ -182,7 +194,7 @@ impl UpstreamStream {
         let (sending, mut is_open) = (&mut self.sending, true);
         let count = self.request.read(bytes, may_switch, &mut |part| is_open &= sending.take(part));
         if !is_open {
-            self.is_unprocessed = true;
+            self.fate = Fate::Untouched;
             return Err(self.fail());
         }
         count.map_err(|_bad| self.refuse())
@@ -225,10 +237,15 @@ fn poll_receive(
     Poll::Ready(written.map_err(|Malformed| Fault::Malformed))
 }
 
-/// Whether a stream that ended so was not touched by its peer (RFC 9113, section 8.7): of all that a GOAWAY says, streams
-/// learn only that they are behind the last one that was.
-fn is_unprocessed(fault: &h2::Error) -> bool {
-    fault.is_remote() && (fault.is_go_away() || fault.reason() == Some(Reason::REFUSED_STREAM))
+/// Whether a stream that ended so was touched by its peer (RFC 9113, section 8.7): of all that a GOAWAY says, streams learn
+/// only that they are behind the last one that was.
+fn fate_of(fault: &h2::Error) -> Fate {
+    let is_refused = fault.is_go_away() || fault.reason() == Some(Reason::REFUSED_STREAM);
+    match () {
+        () if fault.is_remote() && is_refused => Fate::Untouched,
+        () if fault.is_reset() => Fate::Reset,
+        () => Fate::Unknown,
+    }
 }
 
 impl Sending {
