@@ -119,6 +119,11 @@ mod tests {
         vec![parse_object(ObjectKind::Service, ID, &service).unwrap()]
     }
 
+    fn over_http2() -> ConfigObject {
+        let service = json!({"name": "users", "targets": [{"url": "https://10.0.0.5"}], "protocol": "http2"});
+        parse_object(ObjectKind::Service, ID, &service).unwrap()
+    }
+
     fn refusal(kind: ObjectKind, body: &[u8]) -> String {
         JsonObjectCodec.decode(kind, ID, body).unwrap_err().pointer
     }
@@ -127,6 +132,7 @@ mod tests {
     fn stored_bytes_are_those_of_the_golden_files_and_read_back() {
         let all = full().into_iter().map(|object| ("full", object));
         let all = all.chain(least().into_iter().map(|object| ("least", object))).chain(other_routes());
+        let all = all.chain([("http2", over_http2())]);
         for (suffix, object) in all.chain(resilient().into_iter().map(|object| ("resilient", object))) {
             let bytes = JsonObjectCodec.encode(&object);
             let name = format!("stored_v1_{}_{suffix}.json", object.kind());

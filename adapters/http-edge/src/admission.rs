@@ -19,7 +19,7 @@ use novagate_policies::{
 };
 use novagate_ports_edge::LiveConfig;
 use novagate_records::{MethodLabel, NO_INDEX};
-use novagate_routing::{Lookup, RedirectStatus, RequestView, normalise_bytes, without_port};
+use novagate_routing::{Lookup, Protocol, RedirectStatus, RequestView, normalise_bytes, without_port};
 
 use crate::counting::{Counters, Uncounted, tell};
 use crate::generation::Generation;

@@ -20,6 +20,7 @@ use self::download::Download;
 pub(crate) use self::upload::{Repeat, Upload};
 use crate::client::Client;
 use crate::deadlines::Deadline;
+use crate::upstream::http2::Fate;
 use crate::upstream::retry::{Ground, Tries};
 use crate::upstream::stream::UpstreamConn;
 use crate::worker::Worker;
@@ -92,6 +93,8 @@ pub(crate) struct Outcome {
     pub(crate) answered: Option<Instant>,
     /// Nothing that was taken from the client would be missing in another try.
     pub(crate) is_replayable: bool,
+    /// What is known of the request if it has failed.
+    pub(crate) fate: Fate,
     /// The time that was too long was the client's, or that of the whole response.
     pub(crate) spares_target: bool,
 }
@@ -204,7 +207,8 @@ impl<'a> Exchange<'a> {
     /// Whose fault it is that the limit has passed.
     fn overdue(&mut self) -> End {
         let is_total = self.deadline.has_passed(self.terms.total);
-        let client_sends = !self.upload.is_over() && !self.upload.has_pending();
+        let upstream_stalls = self.upload.has_pending() || self.conn.transport.is_unflushed();
+        let client_sends = !self.upload.is_over() && !upstream_stalls;
         self.outcome.spares_target = is_total && (self.download.has_begun() || client_sends);
         if self.download.has_begun() {
             let client_stalls = self.client.has_output() || self.download.has_direct();
@@ -214,7 +218,7 @@ impl<'a> Exchange<'a> {
                 End::Aborted(ErrorCode::DownstreamTimeout)
             };
         }
-        if is_total || self.upload.has_pending() {
+        if is_total || upstream_stalls {
             return End::Failed(ErrorCode::DownstreamTimeout);
         }
         if !self.upload.is_over() {
@@ -246,6 +250,7 @@ impl Future for Exchange<'_> {
         match exchange.poll_both(cx) {
             Ok(Some(end)) | Err(end) => {
                 exchange.outcome.is_replayable = !exchange.upload.has_taken();
+                exchange.outcome.fate = exchange.conn.transport.fate();
                 exchange.upload.abandon(exchange.client);
                 Poll::Ready(end)
             }

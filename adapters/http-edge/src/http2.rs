@@ -5,9 +5,13 @@
 //! connection counts once, however many streams it has; memory is bounded for a stream and for a connection. Not here:
 //! frames, HPACK and flow control (the library), what a request or a response looks like (`request`, `response`).
 
+mod handshake;
+mod outflow;
+mod reader;
 mod request;
 mod response;
 mod stream;
+mod writer;
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -23,7 +27,11 @@ use h2::{Reason, RecvStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub(crate) use self::handshake::{ACCEPT_FIELD, KEY_FIELD, accept};
+pub(crate) use self::outflow::{Outflow, PIECE};
+pub(crate) use self::reader::{BadMessage, BodyPart, BodyReader, HeadBuffer, push};
 pub(crate) use self::stream::VirtualStream;
+pub(crate) use self::writer::{Body, Malformed, MessageWriter, content_length, write_fields};
 use crate::connection::{CROSSING_LIMIT, serve as serve_stream};
 use crate::deadlines::Deadline;
 use crate::observe::cells::add;
@@ -41,6 +49,8 @@ pub(crate) const ALPN: &[u8] = b"h2";
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same of a whole connection.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What small frames that wait may take beside their bytes: messages of gRPC are small.
+const FRAME_BUDGET: usize = 2 * 1024 * 1024;
 /// Bytes of a response that wait in a stream for the connection to take them.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that a client may cancel beyond as many as it let finish.
@@ -155,7 +165,9 @@ fn builder(settings: &EdgeSettings) -> Builder {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(settings.max_concurrent_streams)
         .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
-        .max_send_buffer_size(SEND_BUFFER);
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAME_BUDGET)
+        .enable_connect_protocol();
     builder
 }
 
@@ -231,7 +243,8 @@ impl Session {
         let place = Place::new(&self.worker, &self.streams);
         self.waiting = Waiting::Streams;
         self.deadline.set(self.limit());
-        let Some(stream) = VirtualStream::new(request, respond) else { return place.end(true) };
+        let nonce = || self.worker.shared.entropy.bytes();
+        let Some(stream) = VirtualStream::new(request, respond, nonce) else { return place.end(true) };
         let (worker, peer) = (Rc::clone(&self.worker), self.peer.clone());
         let cancelled = stream.cancelled();
         tokio::task::spawn_local(async move {

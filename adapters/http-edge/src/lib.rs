@@ -1,4 +1,4 @@
-//! The data plane of a gateway: HTTP/1.1 and HTTP/2 with clients, HTTP/1.1 with upstreams, in clear or over TLS, one worker thread per core.
+//! The data plane of a gateway: HTTP/1.1 and HTTP/2 with clients and with upstreams, in clear or over TLS, one worker thread per core.
 //!
 //! A worker owns everything a request touches: its listener, runtime, upstream connections, caches, records and counters.
 //! Shared are the configuration (one atomic load per request), the windows of rate limits, and what is known about the
@@ -22,6 +22,7 @@ mod counting;
 mod deadlines;
 mod exchange;
 mod generation;
+mod grpc;
 mod http2;
 mod mirror;
 mod observe;

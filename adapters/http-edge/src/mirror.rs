@@ -11,10 +11,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use novagate_framing::BodyKind;
+use novagate_routing::Protocol;
 use tokio::time::timeout;
 
 use crate::observe::cells::add;
 use crate::upstream::slots::Bound;
+use crate::upstream::reach::{connect, kept};
 use crate::upstream::stream::UpstreamConn;
 use crate::upstream::target::UpstreamTarget;
 use crate::wire::chunks::ChunkDecoder;
@@ -29,6 +31,8 @@ const MAX_RUNNING: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Copies {
     pub(crate) target: Rc<UpstreamTarget>,
+    /// What is spoken with it.
+    pub(crate) protocol: Protocol,
     /// For all of a copy.
     pub(crate) limit: Duration,
     /// Where the connections of the service have a bound.
@@ -80,13 +84,13 @@ impl MirroredRequest {
 
     /// Nothing when it failed.
     async fn exchange(&self, worker: &Worker) -> Option<()> {
-        let Copies { target, limit, bound } = &self.to;
-        let mut conn = match (target.take_idle(), bound) {
+        let Copies { target, protocol, limit, bound } = &self.to;
+        let mut conn = match (kept(target, *protocol, false), bound) {
             (Some(conn), _) => conn,
-            (None, None) => worker.shared.connector.connect(target, *limit).await.ok()?,
+            (None, None) => connect(worker, target, *protocol, *limit).await.ok()?,
             (None, Some(bound)) => {
                 let slot = Some(bound.take()?);
-                UpstreamConn { slot, ..worker.shared.connector.connect(target, *limit).await.ok()? }
+                UpstreamConn { slot, ..connect(worker, target, *protocol, *limit).await.ok()? }
             }
         };
         let (mut sent, mut answer) = (0, Answer::Head(ResponseParser::default(), Vec::new()));

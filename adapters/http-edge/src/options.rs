@@ -88,6 +88,9 @@ pub struct EdgeTimeouts {
     pub body_idle: Duration,
     /// Until an upstream's response head, where the service says nothing (`PROXY_TIMEOUT_MS`).
     pub proxy: Duration,
+    /// Without a byte of an upstream that speaks HTTP/2, while requests are open: then it is asked whether it is there, and
+    /// after as long again it is not.
+    pub upstream_silence: Duration,
     /// Without a byte of a WebSocket, in either direction (`WEBSOCKET_IDLE_TIMEOUT_MS`).
     pub websocket_idle: Duration,
 }
@@ -100,6 +103,7 @@ impl Default for EdgeTimeouts {
             idle: Duration::from_secs(75),
             body_idle: Duration::from_secs(30),
             proxy: Duration::from_secs(10),
+            upstream_silence: Duration::from_secs(10),
             websocket_idle: Duration::from_hours(1),
         }
     }

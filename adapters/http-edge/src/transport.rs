@@ -1,4 +1,4 @@
-//! The bytes of a connection, in clear or over TLS, on either side of the gateway; or of one that is a stream of HTTP/2.
+//! The bytes of a connection, in clear or over TLS, or of one that is a stream of HTTP/2, on either side of the gateway.
 //!
 //! Always: what a TLS session has kept back counts as unsent until it is flushed, and what it has decrypted counts as
 //! unread until it is taken. Not here: buffers and what they mean (`client`, `upstream::stream`).
@@ -7,11 +7,14 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use crate::grpc::Call;
 use crate::http2::{self, VirtualStream};
+use crate::upstream::http2::{Fate, UpstreamStream};
 use crate::wire::buffer::Buffer;
 
 /// The bytes of a connection.
@@ -29,6 +32,7 @@ enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Http2(Box<VirtualStream>),
+    Upstream(Box<UpstreamStream>),
 }
 
 impl Transport {
@@ -45,6 +49,50 @@ impl Transport {
         Self { stream: Stream::Http2(Box::new(stream)), unflushed: false, may_hold: false }
     }
 
+    pub(crate) fn upstream(stream: UpstreamStream) -> Self {
+        Self { stream: Stream::Upstream(Box::new(stream)), unflushed: false, may_hold: false }
+    }
+
+    /// Whether it goes with its one request.
+    pub(crate) const fn is_stream(&self) -> bool {
+        matches!(self.stream, Stream::Http2(_) | Stream::Upstream(_))
+    }
+
+    /// What is known of an upstream's request that has failed.
+    pub(crate) const fn fate(&self) -> Fate {
+        match &self.stream {
+            Stream::Upstream(stream) => stream.fate(),
+            Stream::Plain(_) | Stream::Tls(_) | Stream::Http2(_) => Fate::Unknown,
+        }
+    }
+
+    /// What is known of a client's request if it is a call of gRPC.
+    pub(crate) const fn call(&self) -> Option<&Call> {
+        match &self.stream {
+            Stream::Http2(stream) => stream.call(),
+            Stream::Plain(_) | Stream::Tls(_) | Stream::Upstream(_) => None,
+        }
+    }
+
+    /// Trailers behind a body of known length, for which HTTP/1.1 has no place; to be asked for before its last bytes are
+    /// passed on.
+    pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        match &mut self.stream {
+            Stream::Http2(stream) => stream.take_trailers(),
+            Stream::Upstream(stream) => stream.take_trailers(),
+            Stream::Plain(_) | Stream::Tls(_) => None,
+        }
+    }
+
+    /// Takes them for the other side, before the last bytes; they are dropped where there is no place for them.
+    pub(crate) fn trail(&mut self, trailers: HeaderMap) {
+        match &mut self.stream {
+            Stream::Http2(stream) => stream.trail(trailers),
+            Stream::Upstream(stream) => stream.trail(trailers),
+            Stream::Plain(_) | Stream::Tls(_) => {}
+        }
+    }
+
     pub(crate) const fn is_secure(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
     }
@@ -53,7 +101,7 @@ impl Transport {
     pub(crate) fn speaks_http2(&self) -> bool {
         match &self.stream {
             Stream::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(http2::ALPN),
-            Stream::Plain(_) | Stream::Http2(_) => false,
+            Stream::Plain(_) | Stream::Http2(_) | Stream::Upstream(_) => false,
         }
     }
 
@@ -62,7 +110,7 @@ impl Transport {
         match &self.stream {
             Stream::Plain(stream) => Some(stream),
             Stream::Tls(stream) => Some(stream.get_ref().0),
-            Stream::Http2(_) => None,
+            Stream::Http2(_) | Stream::Upstream(_) => None,
         }
     }
 
@@ -99,6 +147,7 @@ impl Transport {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, room),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, room),
             Stream::Http2(stream) => stream.poll_read(cx, room),
+            Stream::Upstream(stream) => stream.poll_read(cx, room),
         }
     }
 
@@ -115,12 +164,19 @@ impl Transport {
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, pieces: &[&[u8]; 2]) -> Poll<io::Result<usize>> {
         match &mut self.stream {
             Stream::Plain(stream) => poll_send(Pin::new(stream), cx, pieces),
-            Stream::Tls(_) | Stream::Http2(_) if matches!(pieces, [[], []]) => self.poll_flush(cx).map_ok(|()| 0),
+            Stream::Tls(_) | Stream::Http2(_) | Stream::Upstream(_) if matches!(pieces, [[], []]) => {
+                self.poll_flush(cx).map_ok(|()| 0)
+            }
             Stream::Tls(stream) => {
                 self.unflushed = true;
                 poll_send(Pin::new(&mut **stream), cx, pieces)
             }
             Stream::Http2(stream) => {
+                let sent = stream.poll_send(cx, pieces);
+                self.unflushed = stream.has_pending();
+                sent
+            }
+            Stream::Upstream(stream) => {
                 let sent = stream.poll_send(cx, pieces);
                 self.unflushed = stream.has_pending();
                 sent
@@ -142,6 +198,7 @@ impl Transport {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Stream::Http2(stream) => stream.poll_flush(cx),
+            Stream::Upstream(stream) => stream.poll_flush(cx),
         };
         self.unflushed = flushed.is_pending();
         flushed
@@ -152,10 +209,8 @@ impl Transport {
         match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
-            Stream::Http2(stream) => {
-                stream.shut();
-                Poll::Ready(Ok(()))
-            }
+            Stream::Http2(stream) => stream.poll_shutdown(cx),
+            Stream::Upstream(stream) => stream.poll_shutdown(cx),
         }
     }
 

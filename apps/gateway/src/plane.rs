@@ -90,6 +90,7 @@ fn edge_settings(settings: &GatewaySettings, own_listeners: Vec<SocketAddr>) -> 
             body_idle: limits.body_idle_timeout,
             proxy: limits.proxy_timeout,
             websocket_idle: limits.websocket_idle_timeout,
+            ..EdgeTimeouts::default()
         },
         max_connections: limits.max_connections,
         max_connections_per_address: limits.max_connections_per_address,

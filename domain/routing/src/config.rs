@@ -25,6 +25,8 @@ pub struct Service {
     pub timeout: Option<Duration>,
     /// Bound on the whole exchange, bodies included; `None`: unbounded.
     pub total_timeout: Option<Duration>,
+    /// What is spoken with its targets.
+    pub protocol: Protocol,
     /// How its targets are probed; `None`: they are not.
     pub health_check: Option<Box<HealthCheck>>,
     /// How a target is chosen.
@@ -35,6 +37,16 @@ pub struct Service {
     pub resilience: Resilience,
     /// How TLS is spoken to its targets, all of which then speak it; `None`: as their schemes and the gateway say.
     pub tls: Option<UpstreamTls>,
+}
+
+/// What is spoken with the targets of a service.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1 (RFC 9112): a connection carries one request at a time.
+    #[default]
+    Http1,
+    /// HTTP/2 (RFC 9113): a connection carries many requests. Over TLS it is agreed on, in clear it is known.
+    Http2,
 }
 
 /// One upstream address.

@@ -30,7 +30,7 @@ pub use self::{
         Condition, ConditionError, ConditionOn, Expression, MAX_CONDITION_NAME, MAX_CONDITION_VALUE,
         MAX_EXPRESSION_BYTES, RequestView, ValueTest,
     },
-    config::{EncodedSlashes, Route, RouteMatch, Service, Target, TargetUrl},
+    config::{EncodedSlashes, Protocol, Route, RouteMatch, Service, Target, TargetUrl},
     health::{HealthCheck, HttpProbe, ProbeKind, StatusRange, StatusRangeError},
     host::{HostPattern, HostPatternError, without_port},
     label::label,

@@ -16,9 +16,9 @@ use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
     CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
     ForwardTo, HashOn, HealthCheck, HostPattern, HttpProbe, KeyPin, LoadBalancing, Mirror, OutlierDetection,
-    PathPattern, PathTemplate, Preference, ProbeKind, Redirect, RedirectStatus, Resilience, Retries, RetryGround,
-    Route, RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl, TlsFileName, TlsIdentity,
-    TlsServerName, TlsVersion, UpstreamTls, ValueTest, WeightedService,
+    PathPattern, PathTemplate, Preference, ProbeKind, Protocol, Redirect, RedirectStatus, Resilience, Retries,
+    RetryGround, Route, RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl, TlsFileName,
+    TlsIdentity, TlsServerName, TlsVersion, UpstreamTls, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -126,6 +126,7 @@ impl Maker {
             targets: (0..=self.below(3)).map(|_| self.target()).collect(),
             timeout: self.maybe(|| self.millis(1, 3_600_000)),
             total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
+            protocol: if self.below(2) == 0 { Protocol::Http1 } else { Protocol::Http2 },
             health_check: self.maybe(|| Box::new(self.health_check())),
             preference: Preference {
                 slow_start: self.maybe(|| self.millis(1_000, 3_600_000)).filter(|_| !is_hashed),

@@ -29,6 +29,9 @@ pub struct ServiceBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 86_400_000)]
     pub total_timeout_ms: Option<u64>,
+    /// What is spoken with targets; missing: `http1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<ProtocolWord>,
     /// How targets are probed; missing: they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheckBody>,
@@ -82,6 +85,16 @@ pub struct TargetBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z0-9._-]{1,63}$", example = "eu-west-1a")]
     pub zone: Option<String>,
+}
+
+/// What is spoken with targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProtocolWord {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: over TLS agreed on by ALPN, in clear by prior knowledge.
+    Http2,
 }
 
 /// How one of several targets is chosen.

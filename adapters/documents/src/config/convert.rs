@@ -9,11 +9,13 @@ use novagate_access::KeyDigest;
 use novagate_kernel::{ConsumerId, ConsumerKeyId, Name, ServiceId};
 use novagate_policies::{CertificateName, ConfigObject, Consumer, ConsumerKeyGrant, RateLimit};
 use novagate_ports_control::inbound::FieldFault;
-use novagate_routing::{HashOn, LoadBalancing, Preference, Service, Target, TargetUrl};
+use novagate_routing::{HashOn, LoadBalancing, Preference, Protocol, Service, Target, TargetUrl};
 use uuid::Uuid;
 
 use self::route::route_body;
-use super::body::{AnyBody, BalancingWord, ConsumerBody, ConsumerKeyBody, RateLimitBody, ServiceBody, TargetBody};
+use super::body::{
+    AnyBody, BalancingWord, ConsumerBody, ConsumerKeyBody, ProtocolWord, RateLimitBody, ServiceBody, TargetBody,
+};
 use super::health::{HealthCheckBody, health_check};
 use super::resilience::{CircuitBreakerBody, OutlierDetectionBody, RetriesBody, resilience};
 use super::tls::{UpstreamTlsBody, tls};
@@ -33,6 +35,10 @@ pub(super) fn service(id: Uuid, body: ServiceBody) -> Result<ConfigObject, Field
         targets: body.targets.into_iter().enumerate().map(target).collect::<Result<_, FieldFault>>()?,
         timeout: body.timeout_ms.map(Duration::from_millis),
         total_timeout: body.total_timeout_ms.map(Duration::from_millis),
+        protocol: match body.protocol {
+            None | Some(ProtocolWord::Http1) => Protocol::Http1,
+            Some(ProtocolWord::Http2) => Protocol::Http2,
+        },
         health_check: body.health_check.map(health_check).transpose()?.map(Box::new),
         load_balancing: load_balancing(body.load_balancing, body.hash_on.as_deref())?,
         preference,
@@ -127,6 +133,10 @@ fn service_body(service: &Service) -> ServiceBody {
             .collect(),
         timeout_ms: service.timeout.map(millis),
         total_timeout_ms: service.total_timeout.map(millis),
+        protocol: match service.protocol {
+            Protocol::Http1 => None,
+            Protocol::Http2 => Some(ProtocolWord::Http2),
+        },
         health_check: service.health_check.as_deref().map(HealthCheckBody::from),
         load_balancing: match service.load_balancing {
             LoadBalancing::RoundRobin => BalancingWord::RoundRobin,

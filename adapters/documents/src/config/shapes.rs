@@ -42,6 +42,7 @@ static SERVICE: Shape = Shape::Object(&[
     needed("targets", Shape::List { of: &TARGET, min: 1, max: 256, distinct: false }),
     nullable("timeoutMs", Shape::Integer { min: 1, max: HOUR_MS }),
     nullable("totalTimeoutMs", Shape::Integer { min: 1, max: DAY_MS }),
+    nullable("protocol", Shape::Word(&["http1", "http2"])),
     nullable("healthCheck", health::CHECK),
     optional("loadBalancing", Shape::Word(&["round-robin", "least-connections", "latency", "consistent-hash"])),
     nullable("hashOn", Shape::Text(rules::hash_on)),

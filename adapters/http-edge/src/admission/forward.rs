@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use novagate_kernel::ErrorCode;
 use novagate_policies::{Affinity, CompiledForward, CompiledMirror, CompiledRoute, Grounds, Identity, Presented};
-use novagate_routing::{ForwardHost, ForwardPath, Found, HashOn, LoadBalancing, Redirect, RequestOrigin, Scheme};
+use novagate_routing::{
+    ForwardHost, ForwardPath, Found, HashOn, LoadBalancing, Protocol, Redirect, RequestOrigin, Scheme,
+};
 
 use super::{Admission, Asked, Drafts, Passage, Request};
 use crate::generation::Generation;
 use crate::mirror::Copies;
 use crate::observe::cells::add;
 use crate::refusal::Refusal;
-use crate::wire::names::FieldName;
+use crate::wire::names::{FieldName, options};
 use crate::wire::request::{Forward, KeyFields};
 use crate::wire::websocket;
 
@@ -75,6 +77,7 @@ impl Admission<'_> {
             client_cert: self.peer.certificate.as_deref().filter(|_| action.client_cert).map(|shown| &*shown.field),
             keys: if reads { KeyFields::Ours } else { KeyFields::OnlyRecognised },
             offers_websocket,
+            takes_trailers: service.protocol == Protocol::Http2 && self.takes_trailers(),
         };
         let written = forward.write(&mut drafts.head);
         let grounds = || {
@@ -97,6 +100,10 @@ impl Admission<'_> {
         })
     }
 
+    fn takes_trailers(&self) -> bool {
+        self.fields.named(b"te").flat_map(options).any(|option| option.eq_ignore_ascii_case(b"trailers"))
+    }
+
     /// The target of a copy, if the request in hand is copied. Who has no target up gets none.
     fn mirror(&self, mirror: CompiledMirror, generation: &Generation) -> Option<Box<Copies>> {
         let (service, upstream) = generation.service(mirror.service)?;
@@ -110,7 +117,7 @@ impl Admission<'_> {
             return None;
         };
         let target = Rc::clone(&candidate.target);
-        Some(Box::new(Copies { target, limit, bound: upstream.bound(service) }))
+        Some(Box::new(Copies { target, protocol: service.protocol, limit, bound: upstream.bound(service) }))
     }
 
     /// Writes the line that tells the client where to go.

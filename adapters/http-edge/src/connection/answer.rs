@@ -12,6 +12,7 @@ use novagate_routing::RedirectStatus;
 use super::{Connection, DRAINED_BODY, LINGER, LINGER_BYTES, Manners, MethodKind, Then};
 use crate::admission::Request;
 use crate::exchange::Outcome;
+use crate::grpc::write_refusal;
 use crate::refusal::{Answer, Manner, Refusal};
 
 impl Connection {
@@ -41,7 +42,12 @@ impl Connection {
             close,
             say_keep_alive: manners.is_http_10(),
         };
-        answer.write(&mut self.client.output, &manner);
+        match answer {
+            Answer::Refusal(refusal) if self.client.transport.call().is_some() => {
+                write_refusal(&mut self.client.output, refusal, &manner);
+            }
+            Answer::Refusal(_) | Answer::Redirect(_) => answer.write(&mut self.client.output, &manner),
+        }
         let sent = self.flush().await;
         self.record(request, manners.started, answer.status(), answer.code(), None);
         if !sent {
@@ -65,7 +71,11 @@ impl Connection {
             close: true,
             say_keep_alive: false,
         };
-        Answer::Refusal(refusal).write(&mut self.client.output, &manner);
+        if self.client.transport.call().is_some() {
+            write_refusal(&mut self.client.output, refusal, &manner);
+        } else {
+            Answer::Refusal(refusal).write(&mut self.client.output, &manner);
+        }
         let sent = self.flush().await;
         self.record(&request, started, refusal.code.status(), Some(refusal.code), None);
         if sent { Then::Linger } else { Then::Close }

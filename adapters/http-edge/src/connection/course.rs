@@ -17,6 +17,7 @@ use crate::exchange::{End, Outcome};
 use crate::generation::{Generation, Upstream};
 use crate::observe::cells::{ServiceCells, add};
 use crate::upstream::health::HealthBoard;
+use crate::upstream::http2::Fate;
 use crate::upstream::load::Running;
 use crate::upstream::retry::{Ground, Tries};
 use crate::upstream::stream::UpstreamConn;
@@ -38,6 +39,8 @@ pub(super) struct Course<'a> {
     pub(super) begun: Option<Instant>,
     /// The tick at which everything ends.
     pub(super) total: u32,
+    /// The client has said so: it may be less than any target can do.
+    pub(super) is_clients_total: bool,
     /// An old connection was dead: no other old one is trusted with this request.
     pub(super) wants_fresh: bool,
     /// It counts at its target until it is over.
@@ -84,7 +87,21 @@ impl Course<'_> {
         let grounds =
             [(ErrorCode::DownstreamError, RetryGround::Reset), (ErrorCode::DownstreamTimeout, RetryGround::Timeout)];
         let ground = grounds.into_iter().find_map(|(of, ground)| (of == code).then_some(ground));
-        outcome.is_replayable && ground.is_some_and(|ground| self.takes(ground, deadline))
+        let is_unsent = outcome.fate == Fate::Untouched && code == ErrorCode::DownstreamError;
+        outcome.is_replayable
+            && ((is_unsent && self.takes(RetryGround::Connect, deadline))
+                || ground.is_some_and(|ground| self.takes(ground, deadline)))
+    }
+
+    /// Tells apart how a stream has failed. Once, a request that its upstream has not touched is taken for one whose
+    /// connection was dead before; one whose stream was reset is not.
+    pub(super) fn judge(&self, end: End, outcome: &Outcome) -> End {
+        let failed = End::Failed(ErrorCode::DownstreamError);
+        match outcome.fate {
+            Fate::Untouched if end == failed && outcome.is_replayable && !self.wants_fresh => End::Stale,
+            Fate::Reset if end == End::Stale => failed,
+            Fate::Untouched | Fate::Reset | Fate::Unknown => end,
+        }
     }
 
     /// A try has ended.
@@ -99,8 +116,8 @@ impl Course<'_> {
             candidate.target.load.note_latency(upstream_us, Instant::now());
         }
         if self.service.resilience.outlier_detection.is_some() {
-            let is_cut =
-                at.deadline.has_passed(self.total) && self.tries.as_ref().is_some_and(|tries| tries.made() > 0);
+            let is_short = self.is_clients_total || self.tries.as_ref().is_some_and(|tries| tries.made() > 0);
+            let is_cut = at.deadline.has_passed(self.total) && is_short;
             if let Some(failed) = verdict(end, outcome).filter(|_| !outcome.spares_target && !is_cut) {
                 self.note_target(failed, &at.worker.shared.board);
             }

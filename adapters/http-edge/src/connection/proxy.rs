@@ -21,6 +21,7 @@ use crate::mirror::MirroredRequest;
 use crate::refusal::Refusal;
 use crate::upstream::connect::{CONNECT_LIMIT, ConnectFault};
 use crate::upstream::load::Running;
+use crate::upstream::reach::{connect, kept};
 use crate::upstream::stream::UpstreamConn;
 use crate::wire::request::replace_authority;
 
@@ -39,7 +40,8 @@ impl Connection {
             self.client.framing.narrow_body(most);
         }
         let head_limit = passage.timeout.unwrap_or(self.worker.shared.settings.timeouts.proxy);
-        let total = passage.total_timeout.map_or(u32::MAX, |limit| self.deadline.tick_after(limit));
+        let (total_timeout, is_clients) = self.total_timeout(&passage);
+        let total = total_timeout.map_or(u32::MAX, |limit| self.deadline.tick_after(limit));
         let mut course = Course {
             generation: &generation,
             service,
@@ -51,6 +53,7 @@ impl Connection {
             head_limit,
             begun: None,
             total,
+            is_clients_total: is_clients,
             wants_fresh: false,
             running: None,
         };
@@ -69,6 +72,7 @@ impl Connection {
             };
             let sent = Instant::now();
             let (end, outcome) = self.exchange(&request, &course, &mut conn, manners, sent).await;
+            let end = course.judge(end, &outcome);
             course.note_end(end, &outcome, upstream_us(sent, &outcome), self);
             match end {
                 End::Stale => course.wants_fresh = true,
@@ -83,6 +87,15 @@ impl Connection {
                     return self.conclude(&request, course, conn, (end, outcome), (manners.started, sent));
                 }
             }
+        }
+    }
+
+    /// How long the whole exchange may take, and whether that is the client's own wish.
+    fn total_timeout(&self, passage: &Passage) -> (Option<Duration>, bool) {
+        let (ours, call) = (passage.total_timeout, self.client.transport.call());
+        match call.and_then(|call| call.timeout) {
+            Some(timeout) if ours.is_none_or(|ours| timeout < ours) => (Some(timeout), true),
+            _ => (ours, false),
         }
     }
 
@@ -172,9 +185,8 @@ impl Connection {
             let candidate = course.upstream.targets.get(course.passage.candidate).ok_or(ErrorCode::NoHealthyTargets)?;
             course.running = Some(Running::at(&candidate.target));
             course.begin_try();
-            if !course.wants_fresh
-                && let Some(conn) = candidate.target.take_idle()
-            {
+            let protocol = course.service.protocol;
+            if let Some(conn) = kept(&candidate.target, protocol, course.wants_fresh) {
                 return Ok(conn);
             }
             let longest = course.head_limit.min(CONNECT_LIMIT);
@@ -182,7 +194,7 @@ impl Connection {
             let slot = course.upstream.slot(course.service).map_err(|_open| ErrorCode::Overloaded)?;
             let connected = {
                 let _waits = course.upstream.wait(course.service).map_err(|_open| ErrorCode::Overloaded)?;
-                self.worker.shared.connector.connect(&candidate.target, longest.min(left)).await
+                connect(&self.worker, &candidate.target, protocol, longest.min(left)).await
             };
             let fault = match connected {
                 Ok(conn) => return Ok(UpstreamConn { slot, ..conn }),

@@ -141,6 +141,11 @@ impl Exchange<'_> {
             }
             Phase::Known(left) => {
                 self.download.direct = usize::try_from(*left).map_or(received.len(), |left| left.min(received.len()));
+                if self.download.direct as u64 == *left
+                    && let Some(trailers) = self.conn.transport.take_trailers()
+                {
+                    self.client.transport.trail(trailers);
+                }
             }
             Phase::UntilClose if !self.terms.is_http_10 => {
                 push_chunk(&mut self.client.output, received);

@@ -5,6 +5,7 @@
 
 use std::task::{Context, Poll};
 
+use http::HeaderMap;
 use novagate_framing::{BodyKind, Step};
 use novagate_kernel::ErrorCode;
 
@@ -26,6 +27,8 @@ pub(crate) struct Upload<'a> {
     /// Something of the body was taken from the client's buffer.
     has_taken: bool,
     repeat: Repeat,
+    /// Behind a body of known length.
+    trailers: Option<HeaderMap>,
 }
 
 /// When a request may be sent again on another connection.
@@ -57,7 +60,7 @@ impl<'a> Upload<'a> {
                 (Body::Chunked { decoder, coded: Vec::new(), sent: 0, trailers: Vec::new() }, false)
             }
         };
-        Self { head, head_sent: 0, body, admitted, broken: false, has_taken: false, repeat }
+        Self { head, head_sent: 0, body, admitted, broken: false, has_taken: false, repeat, trailers: None }
     }
 
     /// The whole request was sent.
@@ -116,6 +119,9 @@ impl<'a> Upload<'a> {
         };
         self.has_taken = true;
         self.admitted = ended;
+        if ended {
+            self.trailers = client.transport.take_trailers();
+        }
         match &mut self.body {
             Body::Plain { ready } => *ready = consumed,
             Body::Chunked { decoder, coded, trailers, .. } => {
@@ -196,6 +202,9 @@ impl Exchange<'_> {
                 if self.upload.head_sent < self.upload.head.len() && !self.upload.has_taken {
                     self.upload.admit(self.client)?;
                 }
+                if let Some(trailers) = self.upload.trailers.take() {
+                    self.conn.transport.trail(trailers);
+                }
                 match self.conn.transport.poll_send(cx, &self.upload.pieces(self.client)) {
                     Poll::Ready(Ok(count)) => self.upload.sent(count, self.client),
                     Poll::Ready(Err(_broken)) => return self.on_broken_upload(),
@@ -206,7 +215,11 @@ impl Exchange<'_> {
                     Poll::Ready(Ok(count)) if count > 0 => {}
                     // A request without its end.
                     Poll::Ready(_) => return Err(End::ClientGone),
-                    Poll::Pending => return Ok(moved),
+                    Poll::Pending => {
+                        // What was taken goes on while more is waited for. Its error is that of the next write.
+                        let _ = self.conn.transport.poll_flush(cx);
+                        return Ok(moved);
+                    }
                 }
             }
             moved = Moved::Yes;

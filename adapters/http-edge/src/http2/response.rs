@@ -1,17 +1,16 @@
 //! A response of HTTP/1.1, as the pipeline writes it, as the parts of one of HTTP/2.
 //!
-//! Always: how the bytes were cut makes no other parts; what concerns a connection of HTTP/1.1 ends here (RFC 9113, section
-//! 8.2.2); a response has an end only when its bytes have. Not here: frames and windows (`stream`).
+//! Always: what concerns a connection of HTTP/1.1 ends here (RFC 9113, section 8.2.2); a switch to a WebSocket becomes the
+//! 200 of RFC 8441 only where one was asked for and the upstream has understood it. Not here: bodies (`reader`), frames and
+//! windows (`stream`).
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
-use crate::wire::chunks::{ChunkDecoder, Part};
+use super::handshake::{ACCEPT_FIELD, Handshake};
+use super::reader::{BadMessage, BodyPart, BodyReader, HeadBuffer, push};
 use crate::wire::fields::Fields;
 use crate::wire::names::FieldName;
-use crate::wire::response::{BadResponse, BodyLength, ResponseParser};
-
-/// The end of a head.
-const HEAD_END: &[u8] = b"\r\n\r\n";
+use crate::wire::response::{BodyLength, ResponseHead, ResponseParser};
 
 /// A part of a response.
 #[derive(Debug)]
@@ -31,131 +30,104 @@ pub(super) enum Frame<'a> {
 pub(super) struct ResponseReader {
     /// The request was HEAD.
     to_head: bool,
-    head: Vec<u8>,
-    phase: Phase,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Head,
-    /// Bytes that are still to come.
-    Known(u64),
-    Chunked {
-        decoder: ChunkDecoder,
-        trailers: HeaderMap,
-    },
-    Ended,
+    /// The request began a WebSocket.
+    websocket: Option<Handshake>,
+    head: HeadBuffer,
+    /// Once its head is there.
+    body: Option<BodyReader>,
 }
 
 impl ResponseReader {
-    pub(super) const fn new(to_head: bool) -> Self {
-        Self { to_head, head: Vec::new(), phase: Phase::Head }
+    pub(super) fn new(to_head: bool, websocket: Option<Handshake>) -> Self {
+        Self { to_head, websocket, head: HeadBuffer::default(), body: None }
     }
 
     pub(super) const fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Ended)
+        matches!(&self.body, Some(body) if body.has_ended())
+    }
+
+    /// Whether what comes is a WebSocket's.
+    pub(super) const fn has_switched(&self) -> bool {
+        matches!(self.body, Some(BodyReader::Raw))
+    }
+
+    /// Nothing more will be read of a WebSocket.
+    pub(super) fn shut(&mut self) {
+        self.body = Some(BodyReader::Ended);
     }
 
     /// Reads as much as there is and hands each part to `sink`; how many bytes are done with, some of what is not nothing.
-    pub(super) fn read(&mut self, bytes: &[u8], sink: &mut impl FnMut(Frame<'_>)) -> Result<usize, BadResponse> {
-        match &mut self.phase {
-            Phase::Head => self.read_head(bytes, sink),
-            Phase::Known(left) => {
-                let count = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
-                if let Some(data) = bytes.get(..count).filter(|data| !data.is_empty()) {
-                    sink(Frame::Data(data));
-                }
-                *left -= count as u64;
-                if *left == 0 {
-                    self.end(None, sink);
-                }
-                Ok(count)
-            }
-            Phase::Chunked { decoder, trailers } => {
-                let mut is_bad = false;
-                self.head.extend_from_slice(bytes);
-                let decoded = decoder.decode(&self.head, |part| match part {
-                    Part::Data(data) => sink(Frame::Data(data)),
-                    Part::Trailer(line) => is_bad |= push_trailer(trailers, line).is_err(),
-                });
-                let decoded = decoded.map_err(|_bad| BadResponse)?;
-                // Only an unfinished line is kept, which has a bound.
-                self.head.drain(..decoded.consumed);
-                if is_bad || (decoded.ended && !self.head.is_empty()) {
-                    return Err(BadResponse);
-                }
-                if decoded.ended {
-                    let trailers = std::mem::take(trailers);
-                    self.end(Some(trailers).filter(|trailers| !trailers.is_empty()), sink);
-                }
-                Ok(bytes.len())
-            }
-            Phase::Ended => Err(BadResponse),
-        }
+    pub(super) fn read(&mut self, bytes: &[u8], sink: &mut impl FnMut(Frame<'_>)) -> Result<usize, BadMessage> {
+        let Some(body) = &mut self.body else { return self.read_head(bytes, sink) };
+        body.read(bytes, &mut |part| {
+            sink(match part {
+                BodyPart::Data(data) => Frame::Data(data),
+                BodyPart::End(trailers) => Frame::End(trailers),
+            });
+        })
     }
 
-    fn read_head(&mut self, bytes: &[u8], sink: &mut impl FnMut(Frame<'_>)) -> Result<usize, BadResponse> {
-        // The end may have begun in what came before.
-        let (before, from) = (self.head.len(), self.head.len().saturating_sub(HEAD_END.len() - 1));
-        self.head.extend_from_slice(bytes);
-        let fresh = self.head.get(from..).unwrap_or_default();
-        let Some(at) = fresh.windows(HEAD_END.len()).position(|window| window == HEAD_END) else {
-            return Ok(bytes.len());
-        };
-        let end = from + at + HEAD_END.len();
-        self.head.truncate(end);
+    fn read_head(&mut self, bytes: &[u8], sink: &mut impl FnMut(Frame<'_>)) -> Result<usize, BadMessage> {
+        let (count, is_whole) = self.head.take(bytes);
+        if !is_whole {
+            return Ok(count);
+        }
         let (mut parser, mut list) = (ResponseParser::default(), Vec::new());
-        let head = parser.parse(&self.head, self.to_head, &mut list)?.ok_or(BadResponse)?;
-        let response = response(head.status, Fields::new(&self.head, &list))?;
+        let parsed = parser.parse(self.head.bytes(), self.to_head, &mut list).map_err(|_bad| BadMessage)?;
+        let head = parsed.ok_or(BadMessage)?;
+        let fields = Fields::new(self.head.bytes(), &list);
+        if head.status == 101 {
+            let handshake = self.websocket.as_ref().filter(|handshake| handshake.is_answered_by(fields));
+            let answer = handshake.map(|_| response(200, fields)).ok_or(BadMessage)?;
+            sink(Frame::Head(answer?, false));
+            self.body = Some(BodyReader::Raw);
+        } else if self.websocket.is_some() && (200..300).contains(&head.status) {
+            // Over HTTP/2 it would say that the WebSocket is open.
+            return Err(BadMessage);
+        } else {
+            let answer = response(head.status, fields)?;
+            self.go_on(head, answer, sink)?;
+        }
         self.head.clear();
-        if head.status < 200 {
-            sink(Frame::Interim(response));
-            return Ok(end - before);
-        }
-        sink(Frame::Head(response, head.body == BodyLength::None));
-        match head.body {
-            BodyLength::None => self.phase = Phase::Ended,
-            BodyLength::Known(length) => self.phase = Phase::Known(length),
-            BodyLength::Chunked => {
-                self.phase = Phase::Chunked { decoder: ChunkDecoder::new(), trailers: HeaderMap::new() };
-            }
-            // The pipeline writes none of these for HTTP/1.1.
-            BodyLength::UntilClose => return Err(BadResponse),
-        }
-        Ok(end - before)
+        Ok(count)
     }
 
-    fn end(&mut self, trailers: Option<HeaderMap>, sink: &mut impl FnMut(Frame<'_>)) {
-        self.phase = Phase::Ended;
-        sink(Frame::End(trailers));
+    /// Goes on with what is behind the head.
+    fn go_on(
+        &mut self,
+        head: ResponseHead,
+        answer: Response<()>,
+        sink: &mut impl FnMut(Frame<'_>),
+    ) -> Result<(), BadMessage> {
+        if head.status < 200 {
+            sink(Frame::Interim(answer));
+            return Ok(());
+        }
+        sink(Frame::Head(answer, head.body == BodyLength::None));
+        self.body = Some(match head.body {
+            BodyLength::None => BodyReader::Ended,
+            BodyLength::Known(length) => BodyReader::Known(length),
+            BodyLength::Chunked => BodyReader::chunked(),
+            // The pipeline writes none of these for HTTP/1.1.
+            BodyLength::UntilClose => return Err(BadMessage),
+        });
+        Ok(())
     }
 }
 
-fn response(status: u16, fields: Fields<'_>) -> Result<Response<()>, BadResponse> {
+fn response(status: u16, fields: Fields<'_>) -> Result<Response<()>, BadMessage> {
     let mut response = Response::new(());
-    *response.status_mut() = StatusCode::from_u16(status).map_err(|_bad| BadResponse)?;
+    *response.status_mut() = StatusCode::from_u16(status).map_err(|_bad| BadMessage)?;
     for (meaning, name, value) in fields.lines() {
         let ends_here = matches!(
             meaning,
             FieldName::HopByHop | FieldName::Connection | FieldName::Upgrade | FieldName::TransferEncoding
         );
-        if !ends_here {
+        if !ends_here && !(status == 200 && name.eq_ignore_ascii_case(ACCEPT_FIELD)) {
             push(response.headers_mut(), name, value)?;
         }
     }
     Ok(response)
-}
-
-fn push_trailer(trailers: &mut HeaderMap, line: &[u8]) -> Result<(), BadResponse> {
-    let colon = line.iter().position(|&byte| byte == b':').ok_or(BadResponse)?;
-    let (name, value) = line.split_at(colon);
-    push(trailers, name, value.get(1..).unwrap_or_default().trim_ascii())
-}
-
-fn push(fields: &mut HeaderMap, name: &[u8], value: &[u8]) -> Result<(), BadResponse> {
-    let name = HeaderName::from_bytes(name).map_err(|_bad| BadResponse)?;
-    let value = HeaderValue::from_bytes(value).map_err(|_bad| BadResponse)?;
-    fields.try_append(name, value).map(drop).map_err(|_full| BadResponse)
 }
 
 #[cfg(test)]

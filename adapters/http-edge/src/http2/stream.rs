@@ -10,27 +10,30 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response};
 use tokio::io::ReadBuf;
 
-use super::request::{Malformed, RequestWriter};
+use super::handshake::Handshake;
+use super::outflow::{Outflow, PIECE};
+use super::request::write_request;
 use super::response::{Frame, ResponseReader};
-
-/// Bytes of a response that are turned into frames at once.
-const PIECE: usize = 16 * 1024;
+use super::writer::{Malformed, MessageWriter};
+use crate::grpc::Call;
 
 /// One stream.
 #[derive(Debug)]
 pub(crate) struct VirtualStream {
-    request: RequestWriter,
+    request: MessageWriter,
     receiving: RecvStream,
     response: ResponseReader,
     sending: Sending,
     /// The pipeline wants to read no more.
     is_shut: bool,
     cancelled: Rc<Cell<bool>>,
+    call: Option<Call>,
 }
 
 /// The response on its way.
@@ -38,45 +41,59 @@ pub(crate) struct VirtualStream {
 struct Sending {
     respond: SendResponse<Bytes>,
     stream: Option<SendStream<Bytes>>,
-    /// Bytes of the body that the window has no room for.
-    pending: Vec<u8>,
-    sent: usize,
-    behind: Behind,
+    outflow: Outflow,
+    /// Behind a body of known length.
+    trailers: Option<HeaderMap>,
     is_reset: bool,
 }
 
-/// What is behind the pending bytes.
-#[derive(Debug, Default)]
-enum Behind {
-    /// More that has not come yet, or nothing after the end.
-    #[default]
-    Unknown,
-    End,
-    Trailers(HeaderMap),
-}
-
 impl VirtualStream {
-    /// For a request; one that cannot be a request is refused.
-    pub(super) fn new(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> Option<Self> {
-        let (head, receiving) = request.into_parts();
-        let Ok(writer) = RequestWriter::new(&head, receiving.is_end_stream()) else {
+    /// For a request; one that cannot be a request is refused. With the nonce of a handshake, if it turns out to be one.
+    pub(super) fn new(
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+        nonce: impl FnOnce() -> [u8; 16],
+    ) -> Option<Self> {
+        let (mut head, receiving) = request.into_parts();
+        let is_websocket = head.extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
+        let handshake = is_websocket.then(|| Handshake::new(nonce()));
+        if is_websocket {
+            head.headers.remove("sec-websocket-key");
+        }
+        let Ok(writer) = write_request(&head, receiving.is_end_stream(), handshake.as_ref()) else {
             respond.send_reset(Reason::PROTOCOL_ERROR);
             return None;
         };
-        let (pending, sent) = (Vec::new(), 0);
+        let sending = Sending { respond, stream: None, outflow: Outflow::default(), trailers: None, is_reset: false };
         Some(Self {
             request: writer,
             receiving,
-            response: ResponseReader::new(head.method == Method::HEAD),
-            sending: Sending { respond, stream: None, pending, sent, behind: Behind::Unknown, is_reset: false },
+            response: ResponseReader::new(head.method == Method::HEAD, handshake),
+            sending,
             is_shut: false,
             cancelled: Rc::default(),
+            call: Call::of(&head.headers),
         })
     }
 
     /// Whether the client has given the stream up, when it has ended.
     pub(super) fn cancelled(&self) -> Rc<Cell<bool>> {
         Rc::clone(&self.cancelled)
+    }
+
+    /// What is known of the request if it is one of gRPC.
+    pub(crate) const fn call(&self) -> Option<&Call> {
+        self.call.as_ref()
+    }
+
+    /// Trailers behind a request body of known length; there with its last bytes.
+    pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.request.take_trailers()
+    }
+
+    /// Takes the trailers that belong behind a response body of known length.
+    pub(crate) fn trail(&mut self, trailers: HeaderMap) {
+        self.sending.trailers = Some(trailers);
     }
 
     /// Reads the request; nothing at the end of everything.
@@ -96,6 +113,9 @@ impl VirtualStream {
                 return Poll::Ready(Err(self.gone()));
             }
             ready!(self.poll_receive(cx))?;
+            if self.request.has_ended() && self.response.has_switched() {
+                self.is_shut = true;
+            }
         }
     }
 
@@ -105,10 +125,10 @@ impl VirtualStream {
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let written = match ready!(self.receiving.poll_data(cx)) {
-            Some(Ok(data)) => self.request.data(data),
+            Some(Ok(data)) => self.request.data(data, self.receiving.is_end_stream()),
             Some(Err(_reset)) => return Poll::Ready(Err(self.gone())),
             None => match ready!(self.receiving.poll_trailers(cx)) {
-                Ok(trailers) => self.request.end(trailers.as_ref()),
+                Ok(trailers) => self.request.end(trailers),
                 Err(_reset) => return Poll::Ready(Err(self.gone())),
             },
         };
@@ -118,9 +138,9 @@ impl VirtualStream {
         }))
     }
 
-    /// The client is not there any more.
+    /// The client is not there any more. To leave a WebSocket is no sign of a fickle client.
     fn gone(&mut self) -> io::Error {
-        self.cancelled.set(true);
+        self.cancelled.set(!self.request.is_raw());
         self.is_shut = true;
         io::ErrorKind::ConnectionReset.into()
     }
@@ -128,10 +148,11 @@ impl VirtualStream {
     /// Takes bytes of the response from the first non-empty pieces.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, pieces: &[&[u8]; 2]) -> Poll<io::Result<usize>> {
         ready!(self.poll_flush(cx))?;
+        let had_switched = self.response.has_switched();
         let mut taken = 0;
         for piece in pieces {
             let mut rest = piece.get(..PIECE.min(piece.len())).unwrap_or_default();
-            while !rest.is_empty() && self.sending.pending.len() < PIECE {
+            while !rest.is_empty() && self.sending.outflow.has_room() {
                 let sending = &mut self.sending;
                 let mut is_sent = true;
                 let count = self.response.read(rest, &mut |frame| is_sent &= sending.take(frame));
@@ -150,6 +171,9 @@ impl VirtualStream {
                 break;
             }
         }
+        if !had_switched && self.response.has_switched() {
+            self.request.switch();
+        }
         match self.poll_flush(cx) {
             Poll::Ready(Err(fault)) => Poll::Ready(Err(fault)),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(taken)),
@@ -158,7 +182,7 @@ impl VirtualStream {
 
     /// Whether something waits for the window.
     pub(crate) fn has_pending(&self) -> bool {
-        self.sending.has_pending()
+        self.sending.outflow.has_pending()
     }
 
     /// Sends what waits.
@@ -167,9 +191,15 @@ impl VirtualStream {
         Poll::Ready(if is_sent { Ok(()) } else { Err(self.gone()) })
     }
 
-    /// Reads no more.
-    pub(crate) fn shut(&mut self) {
-        self.is_shut = true;
+    /// Ends what is sent on a WebSocket; of anything else reads no more.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.response.has_switched() {
+            self.response.shut();
+            self.sending.outflow.end(None);
+        } else if !self.request.is_raw() {
+            self.is_shut = true;
+        }
+        self.poll_flush(cx)
     }
 
     /// Ends the stream in a way that the client cannot take for the end of a response.
@@ -182,21 +212,17 @@ impl VirtualStream {
 }
 
 impl Sending {
-    fn has_pending(&self) -> bool {
-        !self.pending.is_empty() || !matches!(self.behind, Behind::Unknown)
-    }
-
     /// Takes a part of the response; false when the stream is gone.
     fn take(&mut self, frame: Frame<'_>) -> bool {
         match frame {
             Frame::Interim(head) => self.respond.send_informational(head).is_ok(),
             Frame::Head(head, is_all) => self.take_head(head, is_all),
             Frame::Data(data) => {
-                self.pending.extend_from_slice(data);
+                self.outflow.push(data);
                 true
             }
             Frame::End(trailers) => {
-                self.behind = trailers.map_or(Behind::End, Behind::Trailers);
+                self.outflow.end(trailers.or_else(|| self.trailers.take()));
                 true
             }
         }
@@ -214,41 +240,10 @@ impl Sending {
 
     /// Sends what waits; false when the stream is gone.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if !self.has_pending() {
+        if !self.outflow.has_pending() {
             return Poll::Ready(true);
         }
-        let Some(stream) = &mut self.stream else { return Poll::Ready(false) };
-        while self.sent < self.pending.len() {
-            let left = self.pending.len() - self.sent;
-            stream.reserve_capacity(left);
-            while stream.capacity() == 0 {
-                if !matches!(ready!(stream.poll_capacity(cx)), Some(Ok(_))) {
-                    return Poll::Ready(false);
-                }
-            }
-            let count = left.min(stream.capacity());
-            let is_last = count == left && matches!(self.behind, Behind::End);
-            let data = if count == self.pending.len() {
-                std::mem::take(&mut self.pending).into()
-            } else {
-                Bytes::copy_from_slice(self.pending.get(self.sent..self.sent + count).unwrap_or_default())
-            };
-            self.sent += count;
-            if is_last {
-                self.behind = Behind::Unknown;
-            }
-            if stream.send_data(data, is_last).is_err() {
-                return Poll::Ready(false);
-            }
-        }
-        self.pending.clear();
-        self.sent = 0;
-        let is_sent = match std::mem::take(&mut self.behind) {
-            Behind::Unknown => true,
-            Behind::End => stream.send_data(Bytes::new(), true).is_ok(),
-            Behind::Trailers(trailers) => stream.send_trailers(trailers).is_ok(),
-        };
-        Poll::Ready(is_sent)
+        self.stream.as_mut().map_or(Poll::Ready(false), |stream| self.outflow.poll_flush(stream, cx))
     }
 
     /// Waits until the client gives the stream up.

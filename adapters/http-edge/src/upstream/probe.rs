@@ -19,11 +19,12 @@ use novagate_kernel::ServiceId;
 use novagate_policies::{CompiledService, jittered};
 use novagate_ports_base::Entropy;
 use novagate_ports_edge::LiveConfig;
-use novagate_routing::{HealthCheck, ProbeKind, TargetUrl, UpstreamTls};
+use novagate_routing::{HealthCheck, ProbeKind, Protocol, TargetUrl, UpstreamTls};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::connect::Connector;
 use super::health::HealthBoard;
+use super::http2::connect_alone;
 use super::outlier::TargetState;
 use super::target::{TargetKey, UpstreamTarget};
 
@@ -115,9 +116,10 @@ impl Prober {
             patient.due = now + jittered(check.interval, check.jitter_percent, random);
             let (connector, board, check) = (self.connector.clone(), Arc::clone(&self.board), check.clone());
             let (target, state) = (Rc::clone(&patient.target), Arc::clone(&patient.state));
+            let protocol = service.protocol;
             let running = Rc::clone(&patient.running);
             tokio::task::spawn_local(async move {
-                let well = timeout(check.timeout, probe(&connector, &target, &check)).await.unwrap_or(false);
+                let well = timeout(check.timeout, probe(&connector, &target, protocol, &check)).await.unwrap_or(false);
                 state.note_probe(well, &check, board.now_ms());
                 running.set(false);
             });
@@ -126,13 +128,19 @@ impl Prober {
 }
 
 /// Whether the target is well.
-async fn probe(connector: &Connector, target: &Rc<UpstreamTarget>, check: &HealthCheck) -> bool {
+async fn probe(connector: &Connector, target: &Rc<UpstreamTarget>, protocol: Protocol, check: &HealthCheck) -> bool {
     match &check.kind {
         ProbeKind::Tcp => connector.connect(target, check.timeout).await.is_ok(),
-        ProbeKind::Http(probe) => match connector.connect(target, check.timeout).await {
-            Ok(conn) => http::is_well(conn, &target.authority, probe).await,
-            Err(_fault) => false,
-        },
+        ProbeKind::Http(probe) => {
+            let connected = match protocol {
+                Protocol::Http1 => connector.connect(target, check.timeout).await,
+                Protocol::Http2 => connect_alone(connector, target).await,
+            };
+            match connected {
+                Ok(conn) => http::is_well(conn, &target.authority, probe).await,
+                Err(_fault) => false,
+            }
+        }
         ProbeKind::Grpc { service } => match connector.connect_http2(target, check.timeout).await {
             Ok(conn) => grpc::is_serving(conn.transport, target, service.as_deref()).await,
             Err(_fault) => false,

@@ -4,12 +4,14 @@
 //! connections (`connect`), where it is (`names`).
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use novagate_routing::{TargetUrl, TlsServerName, UpstreamTls};
 use rustls_pki_types::ServerName;
 
+use super::http2::Pool;
 use super::load::LoadCells;
 use super::names::Names;
 use super::slots::{Slot, Slots};
@@ -45,6 +47,8 @@ pub(crate) struct UpstreamTarget {
     /// Which of the profile's files connections are made with; those that were made with others are not used again.
     generation: Cell<u32>,
     pub(crate) load: LoadCells,
+    /// Connections that requests share.
+    pub(crate) http2: Rc<Pool>,
     idle: RefCell<Vec<Idle>>,
 }
 
@@ -67,7 +71,8 @@ impl UpstreamTarget {
         let server_name = url.tls.then(|| ServerName::try_from(named.to_owned()).ok()).flatten();
         let authority = authority(url.name(), url.port_or_default(), url.tls);
         let (names, load, idle) = (Names::of(&url), LoadCells::default(), RefCell::default());
-        Self { url, authority, server_name, profile, generation: Cell::new(0), names, load, idle }
+        let (http2, generation) = (Rc::default(), Cell::new(0));
+        Self { url, authority, server_name, profile, generation, names, load, http2, idle }
     }
 
     /// An idle connection that was still open when last heard of.
@@ -79,6 +84,9 @@ impl UpstreamTarget {
     /// Keeps a connection whose exchange is complete on both sides.
     pub(crate) fn put_idle(&self, mut conn: UpstreamConn, now: Instant, store: &BufferStore) {
         conn.input.give_back(store);
+        if conn.transport.is_stream() {
+            return;
+        }
         conn.reused = true;
         if conn.generation != self.generation.get() {
             return;
@@ -94,6 +102,7 @@ impl UpstreamTarget {
         if let Some(profile) = &self.profile {
             self.renew(profile.generation());
         }
+        self.http2.prune(IDLE_LIMIT, now);
         let stays = |idle: &Idle| {
             let is_wanted = idle.conn.slot.as_ref().is_some_and(Slot::is_wanted);
             now.duration_since(idle.since) < IDLE_LIMIT && !is_wanted && idle.conn.transport.is_quiet()
@@ -112,11 +121,12 @@ impl UpstreamTarget {
     pub(crate) fn renew(&self, generation: u32) {
         if self.generation.replace(generation) != generation {
             self.idle.borrow_mut().clear();
+            self.http2.retire();
         }
     }
 
     /// Whether nothing is kept for this target.
     pub(crate) fn is_unused(&self) -> bool {
-        self.idle.borrow().is_empty()
+        self.idle.borrow().is_empty() && self.http2.is_unused()
     }
 }

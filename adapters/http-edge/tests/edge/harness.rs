@@ -23,7 +23,7 @@ use novagate_policies::{
 use novagate_ports_edge::{LiveConfig, TokenVerifier};
 use novagate_records::RequestRecord;
 use novagate_routing::{
-    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Preference, Resilience, Route, RouteAction,
+    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Preference, Protocol, Resilience, Route, RouteAction,
     RouteMatch, Service, Target, TargetUrl,
 };
 use tokio_rustls::rustls::ServerConfig;
@@ -108,6 +108,7 @@ pub(crate) fn service(id: u128, text: &str, targets: &[&str]) -> Service {
         targets: targets.iter().map(|url| Target::new(TargetUrl::parse(url).unwrap(), 1)).collect(),
         timeout: None,
         total_timeout: None,
+        protocol: Protocol::default(),
         health_check: None,
         load_balancing: LoadBalancing::RoundRobin,
         preference: Preference::default(),

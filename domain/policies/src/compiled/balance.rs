@@ -122,7 +122,7 @@ mod tests {
     use std::cell::Cell;
 
     use novagate_kernel::{Name, ServiceId};
-    use novagate_routing::{LoadBalancing, Preference, Resilience, Service, TargetUrl};
+    use novagate_routing::{LoadBalancing, Preference, Protocol, Resilience, Service, TargetUrl};
 
     use super::*;
     use crate::ServiceIndex;
@@ -139,6 +139,7 @@ mod tests {
             targets: weights.iter().enumerate().map(target).collect(),
             timeout: None,
             total_timeout: None,
+            protocol: Protocol::default(),
             health_check: None,
             load_balancing: LoadBalancing::RoundRobin,
             preference: Preference::default(),

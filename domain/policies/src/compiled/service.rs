@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use novagate_kernel::{Name, ServiceId};
-use novagate_routing::{HealthCheck, LoadBalancing, Preference, Resilience, Service, Target, UpstreamTls};
+use novagate_routing::{HealthCheck, LoadBalancing, Preference, Protocol, Resilience, Service, Target, UpstreamTls};
 
 use super::balance;
 use super::rotation::Rotation;
@@ -44,6 +44,8 @@ pub struct CompiledService {
     pub timeout: Option<Duration>,
     /// For the whole exchange; `None`: unbounded.
     pub total_timeout: Option<Duration>,
+    /// What is spoken with its targets.
+    pub protocol: Protocol,
     /// How its targets are probed.
     pub health_check: Option<Box<HealthCheck>>,
     /// How a target is chosen.
@@ -68,6 +70,7 @@ impl CompiledService {
             targets: service.targets.as_slice().into(),
             timeout: service.timeout,
             total_timeout: service.total_timeout,
+            protocol: service.protocol,
             health_check: service.health_check.clone(),
             load_balancing: service.load_balancing.clone(),
             preference: service.preference,

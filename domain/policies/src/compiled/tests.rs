@@ -9,7 +9,7 @@ use std::time::Duration;
 use novagate_kernel::{ConsumerKeyId, Digest, Epoch, Name, Revision};
 use novagate_routing::{
     EncodedSlashes, Forward, HealthCheck, HostPattern, LoadBalancing, Lookup, PathPattern, Preference, ProbeKind,
-    Resilience, Route, RouteAction, RouteMatch, Service, Target, TargetUrl, normalise,
+    Protocol, Resilience, Route, RouteAction, RouteMatch, Service, Target, TargetUrl, normalise,
 };
 use proptest::prelude::*;
 
@@ -36,6 +36,7 @@ fn service(id: u128, text: &str) -> Service {
         targets: vec![Target::new(url, 1)],
         timeout: None,
         total_timeout: None,
+        protocol: Protocol::default(),
         health_check: None,
         load_balancing: LoadBalancing::RoundRobin,
         preference: Preference::default(),

@@ -1,8 +1,10 @@
 //! Requests as bytes: what they say, and that there is only ever one.
 
-use http::{HeaderName, HeaderValue, Request};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use novagate_framing::{BodyKind, Limits, RequestFraming, Step};
 use proptest::prelude::*;
+use tokio::io::ReadBuf;
 
 use super::*;
 
@@ -16,7 +18,7 @@ fn head(method: &str, uri: &str, fields: &[(&str, &[u8])]) -> Parts {
 }
 
 /// Reads what is there, in pieces of `room` bytes.
-fn take(writer: &mut RequestWriter, room: usize, out: &mut Vec<u8>) -> usize {
+fn take(writer: &mut MessageWriter, room: usize, out: &mut Vec<u8>) -> usize {
     let mut of_body = 0;
     while !writer.is_drained() {
         let mut bytes = vec![0; room];
@@ -29,18 +31,20 @@ fn take(writer: &mut RequestWriter, room: usize, out: &mut Vec<u8>) -> usize {
 
 fn written(head: &Parts, body: &[&[u8]], trailers: Option<&HeaderMap>, room: usize) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::new();
-    let mut writer = RequestWriter::new(head, body.is_empty() && trailers.is_none())?;
+    let mut writer = write_request(head, body.is_empty() && trailers.is_none(), None)?;
     take(&mut writer, room, &mut out);
     if writer.has_ended() {
         return Ok(out);
     }
+    let mut of_body = 0;
     for piece in body {
-        writer.data(Bytes::copy_from_slice(piece))?;
-        assert_eq!(take(&mut writer, room, &mut out), piece.len());
+        writer.data(Bytes::copy_from_slice(piece), false)?;
+        of_body += take(&mut writer, room, &mut out);
     }
-    writer.end(trailers)?;
-    take(&mut writer, room, &mut out);
+    writer.end(trailers.cloned())?;
+    of_body += take(&mut writer, room, &mut out);
     assert!(writer.has_ended());
+    assert_eq!(of_body, body.concat().len());
     Ok(out)
 }
 
@@ -94,6 +98,54 @@ fn trailers_stand_behind_chunks_and_nowhere_else() {
     assert!(chunked.ends_with(b"1\r\nx\r\n0\r\nx-sum: 7\r\n\r\n"));
     let known = head("POST", "http://a/", &[("content-length", b"1")]);
     assert!(written(&known, &[b"x"], Some(&trailers), 64).unwrap().ends_with(b"\r\n\r\nx"));
+}
+
+#[test]
+fn the_end_of_a_known_length_is_held_until_it_is_known_what_is_behind_it() {
+    let known = head("POST", "http://a/", &[("content-length", b"4")]);
+    let mut trailers = HeaderMap::new();
+    for (name, value) in [("x-sum", "7"), ("x-sum", "8"), ("host", "b"), ("content-length", "9")] {
+        trailers.append(name, HeaderValue::from_static(value));
+    }
+    let (mut writer, mut out) = (write_request(&known, false, None).unwrap(), Vec::new());
+    for (piece, at_once) in [("ab", 2), ("cd", 0)] {
+        take(&mut writer, 64, &mut out);
+        writer.data(piece.into(), false).unwrap();
+        assert_eq!(take(&mut writer, 64, &mut out), at_once);
+    }
+    assert!(writer.take_trailers().is_none());
+    writer.end(Some(trailers)).unwrap();
+    let trailers = writer.take_trailers().unwrap();
+    assert_eq!(trailers.get_all("x-sum").iter().count(), 2);
+    assert_eq!(trailers.len(), 2, "only what may stand behind a body");
+    assert_eq!(take(&mut writer, 64, &mut out), 2);
+    assert!(out.ends_with(b"\r\n\r\nabcd"));
+
+    let mut writer = write_request(&known, false, None).unwrap();
+    take(&mut writer, 64, &mut out);
+    writer.data("abcd".into(), true).unwrap();
+    assert_eq!(take(&mut writer, 64, &mut out), 4, "nothing can be behind it");
+}
+
+#[test]
+fn a_websocket_is_the_handshake_that_it_is_in_http_1_1() {
+    let fields: [(&str, &[u8]); 2] = [("sec-websocket-version", b"13"), ("origin", b"http://b")];
+    let head = head("CONNECT", "https://shop.example/chat?a", &fields);
+    let mut writer = write_request(&head, false, Some(&Handshake::new([7; 16]))).unwrap();
+    let mut out = Vec::new();
+    take(&mut writer, 9, &mut out);
+    let seen = String::from_utf8(out).unwrap();
+    assert_eq!(
+        seen,
+        "GET /chat?a HTTP/1.1\r\nhost: shop.example\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-key: BwcHBwcHBwcHBwcHBwcHBw==\r\nsec-websocket-version: 13\r\norigin: http://b\r\n\r\n"
+    );
+    assert!(writer.has_ended());
+    writer.switch();
+    writer.data("raw".into(), false).unwrap();
+    let mut out = Vec::new();
+    assert_eq!(take(&mut writer, 9, &mut out), 3);
+    assert_eq!(out, b"raw");
 }
 
 #[test]

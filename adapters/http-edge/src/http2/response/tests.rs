@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 /// The parts as text, pieces of the body joined.
-fn parts(bytes: &[u8], to_head: bool, cut: &[usize]) -> Result<Vec<String>, BadResponse> {
-    let mut reader = ResponseReader::new(to_head);
+fn parts(bytes: &[u8], to_head: bool, cut: &[usize]) -> Result<Vec<String>, BadMessage> {
+    let mut reader = ResponseReader::new(to_head, None);
     let mut seen: Vec<String> = Vec::new();
     let mut rest = bytes;
     let mut cuts = cut.iter().cycle();
@@ -78,6 +78,34 @@ fn what_is_cut_short_has_no_end_and_what_is_too_long_is_refused() {
     ] {
         assert!(parts(bytes, false, WHOLE).is_err(), "{bytes:?}");
     }
+}
+
+fn switched(bytes: &[u8]) -> Option<Vec<String>> {
+    let mut reader = ResponseReader::new(false, Some(Handshake::new([7; 16])));
+    let (mut seen, mut rest) = (Vec::new(), bytes);
+    while !rest.is_empty() {
+        let taken = reader.read(rest, &mut |frame| seen.push(format!("{frame:?}"))).ok()?;
+        rest = &rest[taken..];
+    }
+    Some(seen)
+}
+
+#[test]
+fn a_switch_becomes_a_success_when_it_answers_the_key_and_bytes_become_data() {
+    let accept = String::from_utf8(super::super::accept(b"BwcHBwcHBwcHBwcHBwcHBw==")).unwrap();
+    let head = |accept: &str| {
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-accept: {accept}\r\nsec-websocket-protocol: chat\r\n\r\nraw"
+        )
+    };
+    let seen = switched(head(&accept).as_bytes()).unwrap();
+    assert!(seen[0].contains("status: 200") && seen[0].contains(r#"{"sec-websocket-protocol": "chat"}"#), "{seen:?}");
+    assert_eq!(seen[1], format!("Data({:?})", b"raw"));
+    assert!(switched(head("c3VyZQ==").as_bytes()).is_none());
+    assert!(switched(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").is_none(), "it is no success over HTTP/2");
+    assert!(switched(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").is_some());
+    assert!(parts(head(&accept).as_bytes(), false, WHOLE).is_err(), "nobody has asked for it");
 }
 
 proptest! {
