@@ -56,7 +56,7 @@ pub struct Target {
     pub url: TargetUrl,
     /// Share of requests relative to the other targets; 1 to 100.
     pub weight: u8,
-    /// Where it is: a label of [`is_zone`]. `None`: nowhere in particular.
+    /// Where it is: a label of [`is_zone`](crate::is_zone). `None`: nowhere in particular.
     pub zone: Option<Arc<str>>,
 }
 

@@ -12,6 +12,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::harness::{Client, Edge, HELLO, Setup, Upstream, get, handshake, wait_until};
 use crate::observe::events;
+use crate::routing::mirrored;
 
 fn state(edge: &Edge) -> UpstreamState {
     edge.handle.upstream_health().state(ServiceId::from_u128(1)).unwrap()
@@ -220,4 +221,22 @@ fn connections_that_cannot_be_made_do_not_count() {
         assert_eq!(edge.ask(&get("/", "")).status, 502);
     }
     assert_eq!(connections(&edge), 0);
+}
+
+#[test]
+fn copies_for_a_mirror_have_no_more_connections_than_its_service_says() {
+    let first = Upstream::fixed(HELLO);
+    let second = Upstream::scripted(|_, conn| drop(conn.rest()));
+    let edge = mirrored(&first.url, &second.url, 100).with_service(|service| {
+        if service.id == ServiceId::from_u128(2) {
+            let breaker = CircuitBreaker { max_requests: 1000, max_pending: None, max_connections: Some(1) };
+            service.resilience.circuit_breaker = Some(breaker);
+        }
+    });
+    let edge = edge.start();
+    assert_eq!(edge.ask(&get("/", "")).status, 200);
+    wait_until("the first copy has its connection", || second.connections() == 1);
+    assert_eq!((0..3).map(|_| edge.ask(&get("/", "")).status).collect::<Vec<_>>(), [200; 3]);
+    wait_until("the others have none", || edge.handle.mirrors_failed() == 3);
+    assert_eq!(second.connections(), 1);
 }

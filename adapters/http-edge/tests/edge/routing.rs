@@ -228,7 +228,7 @@ fn requests_without_the_value_of_a_split_go_by_their_address() {
 }
 
 /// A service at `first` whose requests are copied to `second`.
-fn mirrored(first: &str, second: &str, percent: u8) -> Setup {
+pub(crate) fn mirrored(first: &str, second: &str, percent: u8) -> Setup {
     let objects = vec![
         ConfigObject::Service(service(1, "first", &[first])),
         ConfigObject::Service(service(2, "second", &[second])),

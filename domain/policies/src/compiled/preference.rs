@@ -57,6 +57,7 @@ pub fn jittered(time: Duration, percent: u8, entropy: u64) -> Duration {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::rotation::Rotation;
     use super::*;
 
     const TIME: Duration = Duration::from_secs(10);
@@ -90,6 +91,18 @@ mod tests {
             assert!(seen.abs_diff(usize::from(thousandths) * 10) < 200, "{thousandths}: {seen}");
         }
         assert_eq!(share(Warmth(FULL)), 10_000);
+    }
+
+    #[test]
+    fn over_its_slow_start_a_target_grows_into_its_turn() {
+        let rotation = Rotation::new([1, 1, 2].into_iter());
+        for (now_ms, expected) in [(0, 500), (2_500, 1_250), (5_000, 2_500), (7_500, 3_750), (10_000, 5_000)] {
+            let warmth = Warmth::of(0, now_ms, TIME);
+            let takes_part = |turn: u64, at: usize| at != 2 || warmth.takes_part(turn, at);
+            let picks = (0..10_000).map(|turn| rotation.pick_available(turn, |at| takes_part(turn, at)));
+            let seen = picks.filter(|at| *at == Some(2)).count();
+            assert!(seen.abs_diff(expected) <= expected / 10, "{seen} after {now_ms} ms");
+        }
     }
 
     #[test]
