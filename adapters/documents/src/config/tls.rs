@@ -116,7 +116,6 @@ mod tests {
     use serde_json::{Value, json};
     use uuid::Uuid;
 
-    use super::*;
     use crate::config::{parse_object, render_object};
 
     fn service(tls: &Value) -> Value {
