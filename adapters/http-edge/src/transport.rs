@@ -184,6 +184,13 @@ impl Transport {
         }
     }
 
+    /// Sends from the first non-empty slices: a frame's head and what it is about.
+    pub(crate) fn poll_send_slices(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut pieces = slices.iter().map(|slice| &**slice).filter(|piece| !piece.is_empty());
+        let pieces = [pieces.next().unwrap_or_default(), pieces.next().unwrap_or_default()];
+        self.poll_send(cx, &pieces)
+    }
+
     /// Whether something that was taken for sending may not have left.
     pub(crate) const fn is_unflushed(&self) -> bool {
         self.unflushed

@@ -1,5 +1,6 @@
 //! The config language from outside.
 
+use novagate_routing::Protocol;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -138,6 +139,26 @@ fn what_requests_have_in_common_is_said_for_consistent_hash_and_for_nothing_else
     let read = parse_object(ObjectKind::Service, id(), &value).unwrap();
     let written = render_object(&read);
     assert_eq!((&written["loadBalancing"], &written["hashOn"]), (&json!("consistent-hash"), &json!("header:x-user")));
+}
+
+#[test]
+fn a_service_says_what_is_spoken_with_its_targets() {
+    for (value, protocol) in
+        [(Value::Null, Protocol::Http1), (json!("http1"), Protocol::Http1), (json!("http2"), Protocol::Http2)]
+    {
+        let ConfigObject::Service(read) =
+            parse_object(ObjectKind::Service, id(), &service(|body| body["protocol"] = value.clone())).unwrap()
+        else {
+            panic!("a service");
+        };
+        assert_eq!(read.protocol, protocol, "{value}");
+    }
+    for value in [json!("h2"), json!("HTTP2")] {
+        let body = service(|body| body["protocol"] = value.clone());
+        assert_eq!(faults(ObjectKind::Service, &body), [at("/protocol", "unknown_value")]);
+    }
+    let body = service(|body| body["protocol"] = json!(2));
+    assert_eq!(faults(ObjectKind::Service, &body), [at("/protocol", "wrong_type")]);
 }
 
 #[test]

@@ -21,6 +21,9 @@ use crate::wire::names::{FieldName, options};
 use crate::wire::request::{Forward, KeyFields};
 use crate::wire::websocket;
 
+/// What goes on of a client's `TE`.
+const TE: &[u8] = b"te: trailers\r\n";
+
 impl Admission<'_> {
     /// Chooses service and target and writes the head for it.
     pub(super) fn forward(
@@ -77,7 +80,7 @@ impl Admission<'_> {
             client_cert: self.peer.certificate.as_deref().filter(|_| action.client_cert).map(|shown| &*shown.field),
             keys: if reads { KeyFields::Ours } else { KeyFields::OnlyRecognised },
             offers_websocket,
-            takes_trailers: service.protocol == Protocol::Http2 && self.takes_trailers(),
+            te: if service.protocol == Protocol::Http2 && self.takes_trailers() { TE } else { b"" },
         };
         let written = forward.write(&mut drafts.head);
         let grounds = || {

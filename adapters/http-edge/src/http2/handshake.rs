@@ -12,7 +12,7 @@ use crate::wire::websocket::SWITCH;
 /// What the key is hashed with.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub(crate) const KEY_FIELD: &[u8] = b"sec-websocket-key";
-pub(crate) const ACCEPT_FIELD: &[u8] = b"sec-websocket-accept";
+pub(crate) const ACCEPT_FIELD: &str = "sec-websocket-accept";
 
 /// A handshake that was begun.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Handshake {
 
     /// Whether the fields of a 101 answer this key.
     pub(crate) fn is_answered_by(&self, fields: Fields<'_>) -> bool {
-        fields.single_named(ACCEPT_FIELD).is_some_and(|answer| answer == accept(&self.key))
+        fields.single_named(ACCEPT_FIELD.as_bytes()).is_some_and(|answer| answer == accept(&self.key))
     }
 }
 

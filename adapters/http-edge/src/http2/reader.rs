@@ -126,17 +126,17 @@ fn decode(
     if had_rest {
         rest.extend_from_slice(bytes);
     }
-    let decoded = decoder.decode(if had_rest { rest } else { bytes }, |part| match part {
+    let so_far = decoder.decode(if had_rest { rest } else { bytes }, |part| match part {
         Part::Data(data) => sink(BodyPart::Data(data)),
         Part::Trailer(line) => is_bad |= push_trailer(trailers, line).is_err(),
     });
-    let decoded = decoded.map_err(|_bad| BadMessage)?;
+    let so_far = so_far.map_err(|_bad| BadMessage)?;
     if had_rest {
-        rest.drain(..decoded.consumed);
+        rest.drain(..so_far.consumed);
     } else {
-        rest.extend_from_slice(bytes.get(decoded.consumed..).unwrap_or_default());
+        rest.extend_from_slice(bytes.get(so_far.consumed..).unwrap_or_default());
     }
-    if is_bad || (decoded.ended && !rest.is_empty()) { Err(BadMessage) } else { Ok(decoded.ended) }
+    if is_bad || (so_far.ended && !rest.is_empty()) { Err(BadMessage) } else { Ok(so_far.ended) }
 }
 
 fn push_trailer(trailers: &mut HeaderMap, line: &[u8]) -> Result<(), BadMessage> {

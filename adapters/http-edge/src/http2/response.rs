@@ -77,9 +77,13 @@ impl ResponseReader {
         let head = parsed.ok_or(BadMessage)?;
         let fields = Fields::new(self.head.bytes(), &list);
         if head.status == 101 {
-            let handshake = self.websocket.as_ref().filter(|handshake| handshake.is_answered_by(fields));
-            let answer = handshake.map(|_| response(200, fields)).ok_or(BadMessage)?;
-            sink(Frame::Head(answer?, false));
+            let is_answer = self.websocket.as_ref().is_some_and(|handshake| handshake.is_answered_by(fields));
+            let mut answer = response(200, fields)?;
+            answer.headers_mut().remove(ACCEPT_FIELD);
+            if !is_answer {
+                return Err(BadMessage);
+            }
+            sink(Frame::Head(answer, false));
             self.body = Some(BodyReader::Raw);
         } else if self.websocket.is_some() && (200..300).contains(&head.status) {
             // Over HTTP/2 it would say that the WebSocket is open.
@@ -123,7 +127,7 @@ fn response(status: u16, fields: Fields<'_>) -> Result<Response<()>, BadMessage>
             meaning,
             FieldName::HopByHop | FieldName::Connection | FieldName::Upgrade | FieldName::TransferEncoding
         );
-        if !ends_here && !(status == 200 && name.eq_ignore_ascii_case(ACCEPT_FIELD)) {
+        if !ends_here {
             push(response.headers_mut(), name, value)?;
         }
     }

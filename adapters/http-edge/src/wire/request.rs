@@ -51,8 +51,8 @@ pub(crate) struct Forward<'a> {
     pub(crate) keys: KeyFields,
     /// It offers the upstream to go on as a WebSocket.
     pub(crate) offers_websocket: bool,
-    /// The client takes trailers, and the upstream is to know it.
-    pub(crate) takes_trailers: bool,
+    /// The line that says that the client takes trailers, if the upstream is to know it.
+    pub(crate) te: &'a [u8],
 }
 
 impl Forward<'_> {
@@ -76,9 +76,7 @@ impl Forward<'_> {
         if self.offers_websocket {
             out.extend_from_slice(SWITCH);
         }
-        if self.takes_trailers {
-            out.extend_from_slice(b"te: trailers\r\n");
-        }
+        out.extend_from_slice(self.te);
         self.write_forwarded(out);
         push_line(out, b"x-request-id", self.request_id);
         self.write_identity(out);

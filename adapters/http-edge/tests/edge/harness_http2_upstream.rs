@@ -82,7 +82,7 @@ impl Http2Upstream {
 
     /// Sends back what comes, with its trailers.
     pub(crate) async fn echo() -> Self {
-        Self::new(|asked| asked.echo()).await
+        Self::new(Asked::echo).await
     }
 
     /// Answers `hello`.

@@ -66,7 +66,7 @@ fn an_upstream_that_speaks_http_1_1_only_is_none() {
     assert_eq!((seen.status, seen.code().as_str()), (502, "DOWNSTREAM_ERROR"));
     let good = by_hand(|_, stream| {
         while let Some(seen) = asked(stream) {
-            hello(stream, seen.stream)
+            hello(stream, seen.stream);
         }
     });
     let edge = over_http2(&[&upstream.url, &good.url]).start();

@@ -22,11 +22,15 @@ const MANY: usize = 4 * 1024 * 1024;
 
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
-    let sixes = bits.as_bytes().chunks(6).map(|six| format!("{:0<6}", std::str::from_utf8(six).unwrap()));
-    let digits = sixes.map(|six| char::from(DIGITS[usize::from_str_radix(&six, 2).unwrap()]));
-    let text: String = digits.collect();
-    format!("{text}{}", "=".repeat((4 - text.len() % 4) % 4))
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(three.get(at).copied().unwrap_or_default()));
+        for place in 0..4 {
+            let digit = char::from(DIGITS[bits >> (18 - 6 * place) & 63]);
+            text.push(if place <= three.len() { digit } else { '=' });
+        }
+    }
+    text
 }
 
 /// The answer to a handshake as a server gives it.

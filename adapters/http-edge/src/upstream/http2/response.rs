@@ -39,7 +39,7 @@ pub(super) fn write_switch(head: &Parts, accept: &[u8]) -> Result<MessageWriter,
     let mut lines = start(StatusCode::SWITCHING_PROTOCOLS);
     write_fields(&mut lines, &head.headers)?;
     lines.extend_from_slice(SWITCH);
-    push_line(&mut lines, ACCEPT_FIELD, accept);
+    push_line(&mut lines, ACCEPT_FIELD.as_bytes(), accept);
     Ok(MessageWriter::new(lines, Body::Raw))
 }
 

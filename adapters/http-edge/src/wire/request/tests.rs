@@ -23,7 +23,7 @@ fn forward(fields: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
         client_cert: None,
         keys: KeyFields::Ours,
         offers_websocket: false,
-        takes_trailers: false,
+        te: b"",
     };
     change(&mut forward);
     let mut out = Vec::new();
