@@ -19,12 +19,12 @@ use novagate_policies::{
 };
 use novagate_ports_edge::LiveConfig;
 use novagate_records::{MethodLabel, NO_INDEX};
-use novagate_routing::{Lookup, Protocol, RedirectStatus, RequestView, normalise_bytes, without_port};
+use novagate_routing::{Lookup, RedirectStatus, RequestView, normalise_bytes, without_port};
 
 use crate::counting::{Counters, Uncounted, tell};
 use crate::generation::Generation;
-use crate::observe::cells::add;
 use crate::mirror::Copies;
+use crate::observe::cells::add;
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::request_id::RequestTag;

@@ -15,8 +15,8 @@ use novagate_routing::Protocol;
 use tokio::time::timeout;
 
 use crate::observe::cells::add;
-use crate::upstream::slots::Bound;
 use crate::upstream::reach::{connect, kept};
+use crate::upstream::slots::Bound;
 use crate::upstream::stream::UpstreamConn;
 use crate::upstream::target::UpstreamTarget;
 use crate::wire::chunks::ChunkDecoder;

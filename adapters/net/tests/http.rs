@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use novagate_net::{
-    CertificateFile, CertificateFiles, Drained, Encrypted, HttpLimits, HttpListener, PeerAddr, Tasks, bind,
+    CertificateFile, CertificateFiles, ClientAuth, Drained, Encrypted, HttpLimits, HttpListener, PeerAddr, Tasks, bind,
     client_config, serve_http,
 };
 use rustls_pki_types::ServerName;
@@ -224,7 +224,7 @@ impl OwnAuthority {
 
     fn server(&self) -> Arc<rustls::ServerConfig> {
         let file = CertificateFile { cert: self.0.join("cert.pem"), key: self.0.join("key.pem") };
-        CertificateFiles::load(vec![file]).unwrap().server_config(None).unwrap()
+        CertificateFiles::load(vec![file]).unwrap().server_config(&ClientAuth::None).unwrap()
     }
 
     fn client(&self) -> tokio_rustls::TlsConnector {

@@ -36,7 +36,7 @@ pub struct Service {
     /// What is done about targets that fail.
     pub resilience: Resilience,
     /// How TLS is spoken to its targets, all of which then speak it; `None`: as their schemes and the gateway say.
-    pub tls: Option<UpstreamTls>,
+    pub tls: Option<Box<UpstreamTls>>,
 }
 
 /// What is spoken with the targets of a service.

@@ -134,7 +134,7 @@ impl Maker {
             },
             load_balancing,
             resilience: self.resilience(),
-            tls: self.maybe(|| self.tls()),
+            tls: self.maybe(|| Box::new(self.tls())),
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) fn service(id: Uuid, body: ServiceBody) -> Result<ConfigObject, Field
         load_balancing: load_balancing(body.load_balancing, body.hash_on.as_deref())?,
         preference,
         resilience,
-        tls: body.tls.as_ref().map(tls).transpose()?,
+        tls: body.tls.as_ref().map(tls).transpose()?.map(Box::new),
     }))
 }
 
@@ -155,7 +155,7 @@ fn service_body(service: &Service) -> ServiceBody {
         outlier_detection: service.resilience.outlier_detection.as_ref().map(OutlierDetectionBody::from),
         panic_percent: Some(service.resilience.panic_percent).filter(|percent| *percent > 0),
         circuit_breaker: service.resilience.circuit_breaker.as_ref().map(CircuitBreakerBody::from),
-        tls: service.tls.as_ref().map(UpstreamTlsBody::from),
+        tls: service.tls.as_deref().map(UpstreamTlsBody::from),
     }
 }
 

@@ -27,8 +27,8 @@ use crate::shape::{Shape, Unknown, check, check_object_except};
 use crate::text;
 
 pub use self::body::{
-    AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, LimitByWord, NoPolicy, ProtocolWord, RateLimitBody,
-    RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
+    AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, LimitByWord, NoPolicy, ProtocolWord,
+    RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
 };
 pub use self::health::{HealthCheckBody, ProbeWord, StatusBody};
 pub use self::resilience::{CircuitBreakerBody, GroundWord, OutlierDetectionBody, RetriesBody};

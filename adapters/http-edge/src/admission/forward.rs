@@ -83,13 +83,6 @@ impl Admission<'_> {
             te: if service.protocol == Protocol::Http2 && self.takes_trailers() { TE } else { b"" },
         };
         let written = forward.write(&mut drafts.head);
-        let grounds = || {
-            let shown = self
-                .certificate(route)
-                .filter(|_| request.consumer.is_some() && matches!(asked.presented, Presented::Nothing));
-            let name = shown.and_then(|facts| generation.live.compiled.deciding_name(facts));
-            Box::new(Grounds::new(route.id, request.consumer, asked.presented).by_certificate(name))
-        };
         Ok(Passage {
             service: index,
             candidate,
@@ -99,8 +92,22 @@ impl Admission<'_> {
             total_timeout: action.total_timeout.or(service.total_timeout),
             max_body: action.max_body,
             mirror: action.mirror.filter(|_| !offers_websocket).and_then(|mirror| self.mirror(mirror, generation)),
-            websocket: offers_websocket.then(grounds),
+            websocket: offers_websocket.then(|| self.grounds(route, asked.presented, generation, request)),
         })
+    }
+
+    /// What a WebSocket would rest on.
+    fn grounds(
+        &self,
+        route: &CompiledRoute,
+        presented: Presented<'_>,
+        generation: &Generation,
+        request: &Request,
+    ) -> Box<Grounds> {
+        let decides = request.consumer.is_some() && matches!(presented, Presented::Nothing);
+        let shown = self.certificate(route).filter(|_| decides);
+        let name = shown.and_then(|facts| generation.live.compiled.deciding_name(facts));
+        Box::new(Grounds::new(route.id, request.consumer, presented).by_certificate(name))
     }
 
     fn takes_trailers(&self) -> bool {

@@ -215,7 +215,7 @@ impl Exchange<'_> {
                 rate_limit: self.terms.extra,
                 date: &self.worker.date.get(),
                 body,
-                names_fields: head.names_fields,
+                connection: head.connection,
                 close: self.download.closes_client,
                 say_keep_alive: self.terms.is_http_10,
                 switches,

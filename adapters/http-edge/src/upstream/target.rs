@@ -67,12 +67,12 @@ impl UpstreamTarget {
     /// The one with this key; `profile` has its rules.
     pub(crate) fn of(key: TargetKey, profile: Option<Arc<TlsProfile>>) -> Self {
         let TargetKey { url, tls } = key;
-        let named = tls.as_ref().and_then(|tls| tls.server_name.as_ref()).map_or(url.name(), TlsServerName::as_str);
-        let server_name = url.tls.then(|| ServerName::try_from(named.to_owned()).ok()).flatten();
+        let certified = tls.as_ref().and_then(|tls| tls.server_name.as_ref()).map_or(url.name(), TlsServerName::as_str);
+        let server_name = url.tls.then(|| ServerName::try_from(certified.to_owned()).ok()).flatten();
         let authority = authority(url.name(), url.port_or_default(), url.tls);
         let (names, load, idle) = (Names::of(&url), LoadCells::default(), RefCell::default());
         let (http2, generation) = (Rc::default(), Cell::new(0));
-        Self { url, authority, server_name, profile, generation, names, load, http2, idle }
+        Self { url, authority, server_name, names, profile, generation, load, http2, idle }
     }
 
     /// An idle connection that was still open when last heard of.

@@ -20,7 +20,7 @@ pub(crate) struct Fields<'a> {
 
 /// What `Connection` says about a message and its connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Manner {
+pub(crate) struct ConnectionOptions {
     pub(crate) closes: bool,
     pub(crate) keeps_alive: bool,
     /// There is an option that could name another field.
@@ -91,17 +91,17 @@ impl<'a> Fields<'a> {
     }
 
     /// What all `Connection` fields say.
-    pub(crate) fn connection(self) -> Manner {
-        let mut manner = Manner::default();
+    pub(crate) fn connection(self) -> ConnectionOptions {
+        let mut said = ConnectionOptions::default();
         for option in self.values(FieldName::Connection).flat_map(options) {
             match option.len() {
-                5 if option.eq_ignore_ascii_case(b"close") => manner.closes = true,
-                10 if option.eq_ignore_ascii_case(b"keep-alive") => manner.keeps_alive = true,
+                5 if option.eq_ignore_ascii_case(b"close") => said.closes = true,
+                10 if option.eq_ignore_ascii_case(b"keep-alive") => said.keeps_alive = true,
                 7 if option.eq_ignore_ascii_case(b"upgrade") => {}
-                _ => manner.names_fields = true,
+                _ => said.names_fields = true,
             }
         }
-        manner
+        said
     }
 
     /// Whether a `Connection` field has this option.

@@ -6,7 +6,7 @@
 
 use novagate_framing::{end_of_token, end_of_value};
 
-use super::fields::{Field, Fields};
+use super::fields::{ConnectionOptions, Field, Fields};
 use super::grammar::push_number;
 use super::names::FieldName;
 use super::websocket::SWITCH;
@@ -42,8 +42,8 @@ pub(crate) struct ResponseHead {
     pub(crate) body: BodyLength,
     /// Whether the upstream keeps the connection.
     pub(crate) keep_alive: bool,
-    /// `Connection` could name another field.
-    pub(crate) names_fields: bool,
+    /// What its `Connection` says.
+    pub(crate) connection: ConnectionOptions,
 }
 
 /// Reads a head that comes in pieces.
@@ -152,7 +152,7 @@ impl ResponseParser {
             len: self.at,
             status,
             body,
-            names_fields: connection.names_fields,
+            connection,
             keep_alive: keep_alive && !matches!(body, BodyLength::UntilClose),
         })
     }
@@ -211,8 +211,8 @@ pub(crate) struct Additions<'a> {
     pub(crate) date: &'a [u8],
     /// How the body is sent: `None` leaves the upstream's `Content-Length`, if any.
     pub(crate) body: BodyLength,
-    /// As the head says.
-    pub(crate) names_fields: bool,
+    /// What `Connection` of the head says.
+    pub(crate) connection: ConnectionOptions,
     /// The connection ends after this response.
     pub(crate) close: bool,
     /// The client is HTTP/1.0 and has asked to keep the connection.
@@ -240,7 +240,7 @@ pub(crate) fn write_head(out: &mut Vec<u8>, status: u16, reason: &[u8], fields: 
             has_date = true;
             true
         }
-        FieldName::Plain => !(add.names_fields && fields.has_option(name)),
+        FieldName::Plain => !(add.connection.names_fields && fields.has_option(name)),
         FieldName::EndToEnd
         | FieldName::Host
         | FieldName::Authorization

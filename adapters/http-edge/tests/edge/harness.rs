@@ -23,8 +23,8 @@ use novagate_policies::{
 use novagate_ports_edge::{LiveConfig, TokenVerifier};
 use novagate_records::RequestRecord;
 use novagate_routing::{
-    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Preference, Protocol, Resilience, Route, RouteAction,
-    RouteMatch, Service, Target, TargetUrl,
+    EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Preference, Protocol, Resilience, Route,
+    RouteAction, RouteMatch, Service, Target, TargetUrl,
 };
 use tokio_rustls::rustls::ServerConfig;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use novagate_policies::ConfigObject;
 use novagate_ports_edge::{UpstreamEvent, UpstreamState};
 use novagate_routing::{
-    HealthCheck, KeyPin, Service, TlsFileName, TlsIdentity, TlsServerName, TlsVersion, UpstreamTls,
+    HealthCheck, KeyPin, ProbeKind, Service, TlsFileName, TlsIdentity, TlsServerName, TlsVersion, UpstreamTls,
 };
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
@@ -62,7 +62,7 @@ fn start_with(
     let mut objects = Vec::new();
     for (tls, number) in rules.iter().zip(1..) {
         let name = format!("up-{number}");
-        let mut service = Service { tls: tls.clone(), ..service(number, &name, &[&upstream.url]) };
+        let mut service = Service { tls: tls.clone().map(Box::new), ..service(number, &name, &[&upstream.url]) };
         change(&mut service);
         objects.push(ConfigObject::Service(service));
         objects.push(ConfigObject::Route(route(number, &format!("/{number}"), &name)));
@@ -245,7 +245,7 @@ fn probes_speak_tls_as_requests_do() {
     let (folder, clients, upstream) = asking("probes", true);
     let own: Issued = clients.issue("gateway", &[]);
     folder.put("own", &own);
-    let check = HealthCheck { path: "/health".into(), interval: Duration::from_secs(1) };
+    let check = Box::new(HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/health")));
     let edge = start_with(Some(&folder), &upstream, &[Some(showing("own")), Some(trusting("ca.pem"))], |service| {
         service.health_check = Some(check.clone());
     });

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use novagate_routing::{
-    Condition, ConditionOn, ForwardTo, MAX_SPLIT, PathPattern, Redirect, RouteAction, RouteMatch, Service, Split,
-    Target, UpstreamTls,
+    Condition, ConditionOn, ForwardTo, MAX_SPLIT, PathPattern, Protocol, Redirect, RouteAction, RouteMatch, Service,
+    Split, Target, UpstreamTls,
 };
 
 use super::health;
@@ -35,6 +35,11 @@ pub(super) fn service(subject: &mut Subject<'_>, service: &Service) {
     health::preference(subject, service);
     if let Some(tls) = &service.tls {
         self::tls(subject, tls, &service.targets);
+    }
+    let bound = service.resilience.circuit_breaker.and_then(|rule| rule.max_connections);
+    if bound.is_some() && service.protocol == Protocol::Http2 {
+        let why = "requests over HTTP/2 share connections, which have a bound of their own";
+        subject.fault("/circuitBreaker/maxConnections", "invalid", why);
     }
 }
 

@@ -75,7 +75,7 @@ impl CompiledService {
             load_balancing: service.load_balancing.clone(),
             preference: service.preference,
             resilience: service.resilience.clone(),
-            tls: service.tls.clone().map(Arc::new),
+            tls: service.tls.clone().map(Arc::from),
             rotation: Rotation::new(service.targets.iter().map(|target| target.weight)),
             seeds: balance::seeds(&service.targets),
         }

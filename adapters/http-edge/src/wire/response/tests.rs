@@ -13,7 +13,8 @@ fn rewrite(bytes: &[u8], add: &Additions<'_>) -> String {
     let mut parser = ResponseParser::default();
     let head = parser.parse(bytes, false, &mut fields).unwrap().unwrap();
     let mut out = Vec::new();
-    write_head(&mut out, head.status, parser.reason(bytes), Fields::new(bytes, &fields), add);
+    let add = Additions { connection: head.connection, ..*add };
+    write_head(&mut out, head.status, parser.reason(bytes), Fields::new(bytes, &fields), &add);
     String::from_utf8(out).unwrap()
 }
 
@@ -22,6 +23,7 @@ const NOTHING: Additions<'static> = Additions {
     rate_limit: b"",
     date: b"NOW",
     body: BodyLength::None,
+    connection: ConnectionOptions { closes: false, keeps_alive: false, names_fields: false },
     close: false,
     say_keep_alive: false,
     switches: false,
@@ -148,7 +150,7 @@ proptest! {
         let mut parser = ResponseParser::default();
         if let Ok(Some(head)) = parser.parse(&bytes, false, &mut fields) {
             let mut out = Vec::new();
-            let add = Additions { body: head.body, ..NOTHING };
+            let add = Additions { body: head.body, connection: head.connection, ..NOTHING };
             write_head(&mut out, head.status, parser.reason(&bytes), Fields::new(&bytes, &fields), &add);
             let again = parse(&out).unwrap().unwrap();
             prop_assert_eq!((again.status, again.body, again.len), (head.status, head.body, out.len()));

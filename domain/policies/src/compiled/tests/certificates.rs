@@ -1,7 +1,7 @@
 //! Certificates of clients, and rules about TLS to upstreams.
 
 use novagate_kernel::Timestamp;
-use novagate_routing::{KeyPin, UpstreamTls};
+use novagate_routing::{CircuitBreaker, KeyPin, Protocol, UpstreamTls};
 
 use super::*;
 use crate::{CertificateFacts, CertificateName};
@@ -116,15 +116,26 @@ fn a_certificate_is_one_consumers_and_they_are_few() {
 }
 
 #[test]
+fn connections_that_requests_share_have_no_bound_of_the_services_own() {
+    let mut users = service(1, "users");
+    let breaker = CircuitBreaker { max_requests: 10, max_pending: None, max_connections: Some(2) };
+    users.resilience.circuit_breaker = Some(breaker);
+    assert!(compile(&[S(users.clone())]).is_ok());
+    users.protocol = Protocol::Http2;
+    let faults = compile(&[S(users)]).unwrap_err();
+    assert_eq!((faults[0].code, faults[0].pointer.as_str()), ("invalid", "/circuitBreaker/maxConnections"));
+}
+
+#[test]
 fn what_a_service_says_about_tls_holds_for_all_its_targets() {
     let mut users = service(1, "users");
     users.targets[0].url.tls = true;
-    users.tls = Some(UpstreamTls::default());
+    users.tls = Some(Box::default());
     assert!(compile(&[S(users.clone())]).is_ok());
     let clear = TargetUrl { tls: false, ..users.targets[0].url.clone() };
-    users.targets.push(Target { url: clear, weight: 1 });
+    users.targets.push(Target { url: clear, ..users.targets[0].clone() });
     let pin = KeyPin::parse(&"0f".repeat(32)).unwrap();
-    users.tls = Some(UpstreamTls { pins: vec![pin, pin], ..UpstreamTls::default() });
+    users.tls = Some(Box::new(UpstreamTls { pins: vec![pin, pin], ..UpstreamTls::default() }));
     let faults = compile(&[S(users)]).unwrap_err();
     let told: Vec<_> = faults.iter().map(|fault| (fault.code, fault.pointer.as_str())).collect();
     assert_eq!(told, [("invalid", "/targets/1/url"), ("duplicate", "/tls/pins/1")]);
