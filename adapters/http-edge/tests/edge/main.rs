@@ -10,8 +10,11 @@
 )]
 
 mod balancing;
+mod chaos;
+mod chaos_cuts;
 mod client_tls;
 mod credentials;
+mod edits;
 mod exchange;
 mod faults;
 mod front_door;
