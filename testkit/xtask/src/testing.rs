@@ -41,7 +41,7 @@ const STACK: &str = "NOVAGATE_E2E_STACK";
 const SOAK: &str = "NOVAGATE_SOAK_SECONDS";
 
 /// Modules of end-to-end tests that choose their storage themselves, or start no control plane with any.
-const ON_ANY_STACK: [&str; 8] = [
+const ON_ANY_STACK: [&str; 10] = [
     "several_nodes::",
     "faults::",
     "settings::",
@@ -50,6 +50,8 @@ const ON_ANY_STACK: [&str; 8] = [
     "soak::",
     "large_bodies::",
     "differential::",
+    "floods::",
+    "gateway_api::",
 ];
 
 /// Targets with tests of adapters that talk to PostgreSQL or Redis.

@@ -20,6 +20,8 @@ mod faults;
 mod file_node;
 mod first_run;
 mod fleet;
+mod floods;
+mod gateway_api;
 mod handover;
 mod http2;
 mod images;
