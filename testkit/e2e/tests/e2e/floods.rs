@@ -9,7 +9,7 @@ use novagate_e2e::{FileWorld, PATIENCE, wait_until};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// A POST to `/open/a` whose body does not end, on stream 1: `:method POST`, `:scheme http`, `:path`, `:authority a`.
-const BEGUN: &[u8] = b"\0\0\x13\x01\x04\0\0\0\x01\x83\x86\x44\x07/open/a\x41\x01a\x0f\x0d\x01\x39";
+const BEGUN: &[u8] = b"\0\0\x12\x01\x04\0\0\0\x01\x83\x86\x44\x07/open/a\x41\x01a\x0f\x0d\x01\x39";
 /// Frames of a flood.
 const FRAMES: usize = 100_000;
 /// What the gateway may take for one.
