@@ -133,9 +133,9 @@ fn every_failure_before_a_response_gets_its_answer_a_record_and_a_count() {
         let code = if *status == 504 { ErrorCode::DownstreamTimeout } else { ErrorCode::DownstreamError };
         assert_eq!((record.status, record.code), (*status, Some(code)), "{what}");
     }
+    assert_nothing_left(&edge);
     let late = FAILURES.iter().filter(|(_, status, _)| *status == 504).count() as u64;
     assert_eq!((timeouts(&edge), answered(&edge, StatusClass::ServerError)), (late, FAILURES.len() as u64));
-    assert_nothing_left(&edge);
 }
 
 #[test]
@@ -144,8 +144,8 @@ fn an_upstream_that_refuses_is_told_apart_from_one_that_hangs_and_costs_no_permi
     for _ in 0..20 {
         assert_eq!(edge.ask(&get("/", "")).code(), "DOWNSTREAM_ERROR");
     }
-    assert_eq!((timeouts(&edge), answered(&edge, StatusClass::ServerError)), (0, 20));
     assert_nothing_left(&edge);
+    assert_eq!((timeouts(&edge), answered(&edge, StatusClass::ServerError)), (0, 20));
 }
 
 #[test]
@@ -172,8 +172,8 @@ fn garbage_is_502_at_once_whatever_it_is() {
     for _ in 0..400 {
         assert_eq!(edge.ask(&get("/", "")).code(), "DOWNSTREAM_ERROR");
     }
-    assert_eq!(answered(&edge, StatusClass::ServerError), 400);
     assert_nothing_left(&edge);
+    assert_eq!(answered(&edge, StatusClass::ServerError), 400);
 }
 
 #[test]
@@ -249,10 +249,11 @@ fn a_response_that_stalls_or_breaks_its_coding_ends_its_connection() {
         client.send(get("/", ""));
         let (seen, _) = client.to_its_end();
         let text = String::from_utf8_lossy(&seen);
-        assert!(text.contains("half") && !text.ends_with("0\r\n\r\n"), "{what}: {text}");
+        let stalls = code == ErrorCode::DownstreamTimeout;
+        assert!((text.contains("half") || !stalls) && !text.ends_with("0\r\n\r\n"), "{what}: {text}");
         let record = edge.records(1)[0];
         assert_eq!((record.status, record.code), (200, Some(code)), "{what}");
-        assert_eq!(timeouts(&edge), u64::from(code == ErrorCode::DownstreamTimeout), "{what}");
+        assert_eq!(timeouts(&edge), u64::from(stalls), "{what}");
         drop(client);
         assert_nothing_left(&edge);
     }

@@ -476,8 +476,8 @@ impl Upstream {
             while let Some(mut seen) = conn.next_head() {
                 let length = seen
                     .to_ascii_lowercase()
-                    .split_once("content-length: ")
-                    .map_or(0, |(_, behind)| behind.split("\r\n").next().unwrap().parse().unwrap());
+                    .split_once("\r\ncontent-length:")
+                    .map_or(0, |(_, behind)| behind.split("\r\n").next().unwrap().trim().parse().unwrap());
                 seen.push_str(&String::from_utf8_lossy(&conn.read_exact(length)));
                 let is_head = seen.starts_with("HEAD ");
                 log.lock().unwrap().push(seen);

@@ -21,7 +21,7 @@ const HEADS: &[(&str, Violation)] = &[
     ("GET /  HTTP/1.1\r\n{H}\r\n", Violation::BadRequestLine),
     ("GET / HTTP/1.1 \r\n{H}\r\n", Violation::BadRequestLine),
     ("GET /\r\n", Violation::BadRequestLine),
-    ("GET\r\n{H}\r\n", Violation::BadRequestLine),
+    ("GET\r\n{H}\r\n", Violation::BadMethod),
     ("GET\t/ HTTP/1.1\r\n{H}\r\n", Violation::BadMethod),
     ("GET /\t HTTP/1.1\r\n{H}\r\n", Violation::BadTargetByte),
     ("GET /\u{e4} HTTP/1.1\r\n{H}\r\n", Violation::BadTargetByte),
@@ -217,21 +217,23 @@ fn every_broken_rule_has_its_answer_and_hides_no_request() {
     let chunks = CHUNKS.iter().map(|(row, rule)| (spelt(row), *rule)).chain(long_chunks());
     let rows: Vec<(String, Violation)> =
         heads.chain(chunks.map(|(row, rule)| (format!("{begun}{row}"), rule))).collect();
+    let mut offences = Vec::new();
     for (row, rule) in &rows {
         let mut client = edge.connect();
         // It may be refused before all of it is taken.
         drop(client.stream.write_all(row.as_bytes()));
         drop(client.stream.write_all(SMUGGLED.as_bytes()));
         let response = client.response();
-        assert_eq!((response.status, response.code().as_str()), (rule.status(), rule.code().as_str()), "{row:?}");
-        assert!(
-            response.text().contains(&format!("\"message\":\"{}\"", rule.reason())),
-            "{row:?}: {}",
-            response.text()
-        );
-        assert_eq!(response.field("connection"), Some("close"), "{row:?}");
-        assert_eq!(client.to_its_end().0, b"", "{row:?}");
+        let message = format!("\"message\":\"{}\"", rule.reason());
+        let is_right = (response.status, response.code().as_str()) == (rule.status(), rule.code().as_str())
+            && response.text().contains(&message)
+            && response.field("connection") == Some("close")
+            && client.to_its_end().0.is_empty();
+        if !is_right {
+            offences.push(format!("{row:?} is answered {:?} {}", response.status, response.text()));
+        }
     }
+    assert!(offences.is_empty(), "{offences:#?}");
     let seen: HashSet<Violation> = rows.iter().map(|(_, rule)| *rule).collect();
     let missing: Vec<_> = Violation::ALL.iter().filter(|rule| !seen.contains(rule)).collect();
     assert!(missing.is_empty(), "no row breaks {missing:?}");

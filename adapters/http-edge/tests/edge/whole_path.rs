@@ -8,6 +8,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use novagate_fixtures::SeededEntropy;
 use novagate_kernel::ErrorCode;
@@ -18,16 +19,22 @@ use novagate_routing::{
 };
 
 use crate::harness::{
-    Client, Edge, HELLO, PATIENCE, SWITCHING, Setup, Upstream, consumer, grant, key, name, route, service, wait_until,
+    Client, Edge, HELLO, PATIENCE, SWITCHING, Setup, Upstream, consumer, grant, name, route, service, wait_until,
 };
-use crate::harness_http2::{PREFACE, frame, literal};
+use crate::harness_http2::{HEADERS, PREFACE, RST_STREAM, WHOLE, frame, literal};
 use crate::mutants::damaged;
 
 /// Connections of HTTP/1.1, and of HTTP/2, in every run.
 const ROUNDS: u64 = 1_500;
 const SEED: u64 = 9_112;
+/// Without an answer for so long, a client of HTTP/2 has nothing more to say.
+const LULL: Duration = Duration::from_millis(200);
 /// Clients at the same time.
 const CLIENTS: u64 = 4;
+
+/// The last request of a connection of HTTP/2, which is a good one.
+const GOOD: [(&str, &str); 4] = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")];
+const LAST_STREAM: u32 = 0x7fff;
 
 /// What a client may be told: nothing of it is the gateway's or the upstream's fault.
 const STATUSES: [u16; 18] = [101, 200, 204, 302, 400, 401, 404, 405, 408, 411, 413, 414, 417, 429, 431, 501, 505, 100];
@@ -141,14 +148,14 @@ fn connection(entropy: &SeededEntropy) -> Vec<u8> {
             request.push_str("Host: a\r\n");
         }
         for _ in 0..entropy.below(6) {
-            request.push_str(entropy.pick(&FIELDS));
+            request.push_str(*entropy.pick(&FIELDS));
             request.push_str("\r\n");
         }
         request.push_str("\r\n");
         let is_framed = request.contains("chunked\r\n");
         // Mostly a body that fits, or the path of a body would be seldom seen.
         request.push_str(match entropy.below(3) {
-            0 => entropy.pick(&BODIES),
+            0 => *entropy.pick(&BODIES),
             _ if is_framed => "5\r\nhello\r\n0\r\n\r\n",
             _ if request.contains("Content-Length: 5\r\n") => "hello",
             _ => "",
@@ -170,28 +177,27 @@ fn connection(entropy: &SeededEntropy) -> Vec<u8> {
 fn frames(entropy: &SeededEntropy) -> Vec<u8> {
     let mut bytes = PREFACE.to_vec();
     let mut stream = 1;
-    for _ in 0..1 + entropy.below(12) {
+    let is_wild = entropy.below(3) == 0;
+    for _ in 0..1 + entropy.below(8) {
         let payload = entropy.take::<64>()[..below(entropy, 65)].to_vec();
-        match entropy.below(8) {
-            // A request, often a good one.
-            0..=3 => {
-                let ends = 4 + u8::from(entropy.below(2) == 0);
-                bytes.extend(frame(1, ends, stream, &literal(&fields(entropy))));
-                if ends == 4 && entropy.below(4) > 0 {
-                    bytes.extend(frame(0, 1, stream, &payload));
-                }
-                stream += 2;
-            }
-            4 => bytes.extend(frame(3, 0, stream.saturating_sub(2), &8_u32.to_be_bytes())),
+        if is_wild && entropy.below(3) == 0 {
             // Known frames of any size, unknown ones, on any stream.
-            _ => {
-                let kind = u8::try_from(entropy.below(12)).unwrap();
-                let of = u32::try_from(entropy.below(9)).unwrap();
-                bytes.extend(frame(kind, entropy.next().to_le_bytes()[0], of, &payload));
+            let kind = u8::try_from(entropy.below(12)).unwrap();
+            let of = u32::try_from(entropy.below(9)).unwrap();
+            bytes.extend(frame(kind, entropy.next().to_le_bytes()[0], of, &payload));
+        } else {
+            let ends = 4 + u8::from(entropy.below(2) == 0);
+            bytes.extend(frame(HEADERS, ends, stream, &literal(&fields(entropy))));
+            match entropy.below(5) {
+                0 => bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())),
+                _ if ends == 4 => bytes.extend(frame(0, 1, stream, &payload)),
+                _ => {}
             }
+            stream += 2;
         }
     }
-    while entropy.below(3) == 0 {
+    bytes.extend(frame(HEADERS, WHOLE, LAST_STREAM, &literal(&GOOD)));
+    while entropy.below(10) == 0 {
         let at = PREFACE.len() + below(entropy, bytes.len() - PREFACE.len());
         bytes[at] = entropy.next().to_le_bytes()[0];
     }
@@ -350,7 +356,7 @@ fn start(upstream: &Upstream, mirrored: &Upstream) -> Edge {
     let mut closed = route(3, "/closed/*", "up");
     closed.auth.required = true;
     let mut few = route(4, "/few/*", "up");
-    let limit = RateLimit { max: 100, window: std::time::Duration::from_mins(1) };
+    let limit = RateLimit { max: 100, window: Duration::from_mins(1) };
     few.rate_limit = Some(RouteLimit { limit, by: LimitBy::Route });
     let mut renewed = route(5, "/new/{id}/*", "up");
     let path = PathTemplate::parse("/old/{id}/*", &renewed.route.matcher.path).unwrap();
@@ -376,6 +382,56 @@ fn start(upstream: &Upstream, mirrored: &Upstream) -> Edge {
 
 /// The client's end: sends in pieces, half-closes, and reads to the end. Nothing when the connection was reset.
 fn converse(edge: &Edge, bytes: &[u8], entropy: &SeededEntropy) -> Option<Vec<u8>> {
+    let mut stream = send(edge, bytes, entropy);
+    drop(stream.shutdown(Shutdown::Write));
+    let mut answers = Vec::new();
+    match stream.read_to_end(&mut answers) {
+        Ok(_) => Some(answers),
+        Err(fault) if fault.kind() == ErrorKind::ConnectionReset => None,
+        Err(fault) => panic!("the connection does not end: {fault}"),
+    }
+}
+
+/// The same over HTTP/2, where the end of a client's bytes is the end of its requests too: it comes after the answer to the
+/// last one, or when there is none for a while.
+fn converse_http2(edge: &Edge, bytes: &[u8], entropy: &SeededEntropy) -> Option<Vec<u8>> {
+    let mut stream = send(edge, bytes, entropy);
+    stream.set_read_timeout(Some(LULL)).unwrap();
+    let (mut answers, mut piece) = (Vec::new(), [0; 4_096]);
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => return Some(answers),
+            Ok(count) => answers.extend_from_slice(&piece[..count]),
+            Err(fault) if fault.kind() == ErrorKind::WouldBlock => break,
+            Err(_) => return None,
+        }
+        if ends_with_the_last(&answers) {
+            break;
+        }
+    }
+    drop(stream.shutdown(Shutdown::Write));
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    match stream.read_to_end(&mut answers) {
+        Err(fault) if fault.kind() != ErrorKind::ConnectionReset => panic!("the connection does not end: {fault}"),
+        _ => Some(answers),
+    }
+}
+
+/// Whether the frames hold the end of the last stream.
+fn ends_with_the_last(frames: &[u8]) -> bool {
+    let mut rest = frames;
+    while let Some(head) = rest.first_chunk::<9>() {
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        if stream == LAST_STREAM && (head[3] == RST_STREAM || head[4] & 1 == 1) {
+            return true;
+        }
+        rest = rest.get(9 + length..).unwrap_or_default();
+    }
+    false
+}
+
+fn send(edge: &Edge, bytes: &[u8], entropy: &SeededEntropy) -> TcpStream {
     let mut stream = TcpStream::connect(edge.handle.local_addr()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -388,13 +444,7 @@ fn converse(edge: &Edge, bytes: &[u8], entropy: &SeededEntropy) -> Option<Vec<u8
         }
         rest = &rest[count..];
     }
-    drop(stream.shutdown(Shutdown::Write));
-    let mut answers = Vec::new();
-    match stream.read_to_end(&mut answers) {
-        Ok(_) => Some(answers),
-        Err(fault) if fault.kind() == ErrorKind::ConnectionReset => None,
-        Err(fault) => panic!("the connection does not end: {fault}"),
-    }
+    stream
 }
 
 /// What is wrong with the answers to one connection: nothing when each is whole and none says what it must not.
@@ -427,8 +477,11 @@ fn setting(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().expect("a number"))
 }
 
+type Make = fn(&SeededEntropy) -> Vec<u8>;
+type Converse = fn(&Edge, &[u8], &SeededEntropy) -> Option<Vec<u8>>;
+
 /// Runs many connections and judges what came of them. `judge` gets what a client was answered.
-fn run(make: fn(&SeededEntropy) -> Vec<u8>, judge: fn(&[u8]) -> Option<String>) {
+fn run(make: Make, converse: Converse, judge: fn(&[u8]) -> Option<String>) {
     let ((upstream, faults), (mirrored, copies)) = (strict(), strict());
     let edge = start(&upstream, &mirrored);
     let (seed, rounds) = (setting("NOVAGATE_FUZZ_SEED", SEED), setting("NOVAGATE_FUZZ_ROUNDS", ROUNDS));
@@ -476,11 +529,11 @@ fn run(make: fn(&SeededEntropy) -> Vec<u8>, judge: fn(&[u8]) -> Option<String>) 
 
 #[test]
 fn whatever_a_client_sends_upstream_and_client_get_valid_messages_only() {
-    run(connection, fault_of_answers);
+    run(connection, converse, fault_of_answers);
 }
 
 #[test]
 fn the_same_holds_for_frames_of_http_2() {
     // What a client gets are frames, which the library has written.
-    run(frames, |_| None);
+    run(frames, converse_http2, |_| None);
 }
