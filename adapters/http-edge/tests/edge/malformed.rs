@@ -36,7 +36,7 @@ const HEADS: &[(&str, Violation)] = &[
     ("GET * HTTP/1.1\r\n{H}\r\n", Violation::AsteriskWithoutOptions),
     ("GET / HTTP/1\r\n{H}\r\n", Violation::BadVersion),
     ("GET / http/1.1\r\n{H}\r\n", Violation::BadVersion),
-    ("GET / HTTP/1.10\r\n{H}\r\n", Violation::BadRequestLine),
+    ("GET / HTTP/1.10\r\n{H}\r\n", Violation::BadVersion),
     ("GET / HTTP/1,1\r\n{H}\r\n", Violation::BadVersion),
     ("GET / HTTP/1.2\r\n{H}\r\n", Violation::UnsupportedVersion),
     ("GET / HTTP/0.9\r\n{H}\r\n", Violation::UnsupportedVersion),
@@ -55,7 +55,7 @@ const HEADS: &[(&str, Violation)] = &[
     ("GET / HTTP/1.1\r\n{H}X\0: a\r\n\r\n", Violation::NulByte),
     // Fields.
     ("GET / HTTP/1.1\r\n{H}: a\r\n\r\n", Violation::EmptyFieldName),
-    ("GET / HTTP/1.1\r\n{H}no colon\r\n\r\n", Violation::BadFieldName),
+    ("GET / HTTP/1.1\r\n{H}no colon\r\n\r\n", Violation::SpaceBeforeColon),
     ("GET / HTTP/1.1\r\n{H}X@Y: a\r\n\r\n", Violation::BadFieldName),
     ("GET / HTTP/1.1\r\n{H}X\u{e9}: a\r\n\r\n", Violation::BadFieldName),
     ("GET / HTTP/1.1\r\n{H}X : a\r\n\r\n", Violation::SpaceBeforeColon),
@@ -63,7 +63,7 @@ const HEADS: &[(&str, Violation)] = &[
     ("POST / HTTP/1.1\r\n{H}Transfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n{S}", Violation::SpaceBeforeColon),
     ("GET / HTTP/1.1\r\n{H}X: a\r\n b\r\n\r\n", Violation::ObsFold),
     ("GET / HTTP/1.1\r\n {H}\r\n", Violation::ObsFold),
-    ("POST / HTTP/1.1\r\n{H}Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n{S}", Violation::ObsFold),
+    ("POST / HTTP/1.1\r\n{H}Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n{S}", Violation::BadTransferEncoding),
     ("POST / HTTP/1.1\r\n{H}Content-Length: 4\r\n\t0\r\n\r\n{S}", Violation::ObsFold),
     ("GET / HTTP/1.1\r\n{H}X: a\x0bb\r\n\r\n", Violation::BadFieldValue),
     ("GET / HTTP/1.1\r\n{H}X: a\x7f\r\n\r\n", Violation::BadFieldValue),
@@ -171,7 +171,7 @@ const CHUNKS: &[(&str, Violation)] = &[
     ("0\r\nX : a\r\n\r\n", Violation::SpaceBeforeColon),
     ("0\r\nX: a\n\r\n{S}", Violation::BareLf),
     ("0\r\n: a\r\n\r\n", Violation::EmptyFieldName),
-    ("0\r\n{S}", Violation::BadFieldName),
+    ("0\r\n{S}", Violation::SpaceBeforeColon),
 ];
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -1,8 +1,9 @@
 //! Bodies of a gigabyte in both directions at the same time, through the real gateway, which takes no more memory for them.
 
 use std::future::poll_fn;
-use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -25,6 +26,16 @@ enum Framing {
     Chunked,
 }
 
+impl Framing {
+    /// What is behind the last byte.
+    const fn end(self) -> &'static [u8] {
+        match self {
+            Self::Length => b"",
+            Self::Chunked => b"0\r\n\r\n",
+        }
+    }
+}
+
 /// The bytes of every body.
 struct Pattern(Vec<u8>);
 
@@ -41,11 +52,11 @@ impl Pattern {
         &self.0[begin..begin + length]
     }
 
-    /// Sends a body.
-    fn send(&self, to: &mut impl Write, framing: Framing, length: u64) -> io::Result<()> {
-        let mut at = 0;
-        while at < length {
-            let piece = self.at(at, length - at);
+    /// Sends a part of a body.
+    fn send(&self, to: &mut impl Write, framing: Framing, part: Range<u64>) -> io::Result<()> {
+        let mut at = part.start;
+        while at < part.end {
+            let piece = self.at(at, part.end - at);
             if framing == Framing::Chunked {
                 write!(to, "{:x}\r\n", piece.len())?;
             }
@@ -54,9 +65,6 @@ impl Pattern {
                 to.write_all(b"\r\n")?;
             }
             at += piece.len() as u64;
-        }
-        if framing == Framing::Chunked {
-            to.write_all(b"0\r\n\r\n")?;
         }
         Ok(())
     }
@@ -149,10 +157,13 @@ fn exchange(stream: &TcpStream) -> io::Result<()> {
         let of_body = length(&mut reader)?;
         writer.write_all(format!("HTTP/1.1 200 OK\r\n{}", fields(framing, wanted)).as_bytes())?;
         std::thread::scope(|scope| {
-            let sending = scope.spawn(|| pattern.send(&mut writer, framing, wanted));
+            let sending = scope.spawn(|| pattern.send(&mut writer, framing, 0..wanted - 1));
             assert_eq!(pattern.check(&mut reader, of_body)?, wanted, "the upload");
             sending.join().expect("the sender does not panic")
         })?;
+        // A response that ends before its request makes the rest of the request needless.
+        pattern.send(&mut writer, framing, wanted - 1..wanted)?;
+        writer.write_all(framing.end())?;
     }
 }
 
@@ -167,7 +178,8 @@ fn pass(gateway: SocketAddr, framing: Framing, size: u64) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             writer.write_all(head.as_bytes()).unwrap();
-            pattern.send(&mut writer, framing, size).unwrap();
+            pattern.send(&mut writer, framing, 0..size).unwrap();
+            writer.write_all(framing.end()).unwrap();
         });
         let start = line(&mut reader).unwrap();
         assert!(start.starts_with("HTTP/1.1 200 "), "{start}");
