@@ -10,12 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use novagate_e2e::{Gateway, PATIENCE};
 use serde_json::json;
+use tokio::time::timeout;
 
 const GIB: u64 = 1 << 30;
 /// No multiple of anything that a buffer has room for.
 const PATTERN: usize = 65_521;
 /// Pieces in which bodies are sent.
 const PIECE: usize = 128 * 1024;
+/// No exchange takes longer, on a busy machine either.
+const LONGEST: Duration = Duration::from_secs(60);
 /// What the gateway may take beyond what it has taken for a small body.
 const MOST_KIB: u64 = 4 * 1024;
 
@@ -189,11 +192,13 @@ fn pass(gateway: SocketAddr, framing: Framing, size: u64) {
     });
 }
 
-/// The same in HTTP/2.
+/// An exchange in HTTP/2.
 fn pass_http2(gateway: SocketAddr, size: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let stream = tokio::net::TcpStream::connect(gateway).await.unwrap();
+        // Or the end of a window would wait for the confirmation of what is before it.
+        stream.set_nodelay(true).unwrap();
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(1 << 20).initial_connection_window_size(1 << 20);
         let (send, connection) = builder.handshake(stream).await.unwrap();
@@ -204,7 +209,7 @@ fn pass_http2(gateway: SocketAddr, size: u64) {
             let ((), ()) = tokio::join!(send_http2(body, size), check_http2(response, size));
         };
         tokio::select! {
-            () = exchange => {}
+            passed = timeout(LONGEST, exchange) => passed.expect("HTTP/2 does not stall"),
             end = connection => panic!("the connection has ended: {end:?}"),
         }
     });
