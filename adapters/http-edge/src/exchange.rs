@@ -156,7 +156,8 @@ impl<'a> Exchange<'a> {
                 return Ok(Some(self.complete()));
             }
             moved = up == Moved::Yes || down == Moved::Yes;
-            if moved {
+            // Interim responses are none, and no body that goes on.
+            if up == Moved::Yes || (moved && self.download.has_begun()) {
                 self.set_limit();
             }
         }

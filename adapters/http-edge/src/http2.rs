@@ -5,6 +5,7 @@
 //! connection counts once, however many streams it has; memory is bounded for a stream and for a connection. Not here:
 //! frames, HPACK and flow control (the library), what a request or a response looks like (`request`, `response`).
 
+mod frames;
 mod handshake;
 mod outflow;
 mod reader;
@@ -27,6 +28,7 @@ use h2::{Reason, RecvStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use self::frames::Frames;
 pub(crate) use self::handshake::{ACCEPT_FIELD, KEY_FIELD, accept};
 pub(crate) use self::outflow::{Outflow, PIECE};
 pub(crate) use self::reader::{BadMessage, BodyPart, BodyReader, HeadBuffer, push};
@@ -74,6 +76,7 @@ pub(crate) struct Speaker {
 struct Wire {
     transport: Transport,
     input: Buffer,
+    frames: Rc<Frames>,
 }
 
 /// The streams of one connection.
@@ -111,6 +114,7 @@ struct Session {
     connection: Connection<Wire, Bytes>,
     deadline: Deadline,
     streams: Rc<Streams>,
+    frames: Rc<Frames>,
     waiting: Waiting,
     is_leaving: bool,
     is_expelled: bool,
@@ -126,11 +130,13 @@ pub(crate) fn is_preface(received: &[u8]) -> bool {
 pub(crate) async fn serve(worker: Rc<Worker>, speaker: Speaker) {
     let Speaker { transport, input, peer } = speaker;
     let deadline = poll_fn(|cx| Poll::Ready(worker.deadlines.register(cx.waker()))).await;
-    let Some(connection) = agree(&worker, Wire { transport, input }, &deadline).await else { return };
+    let frames = Rc::new(Frames::new());
+    let wire = Wire { transport, input, frames: Rc::clone(&frames) };
+    let Some(connection) = agree(&worker, wire, &deadline).await else { return };
     let (streams, waiting) = (Rc::<Streams>::default(), Waiting::Streams);
     let (is_leaving, is_expelled) = (false, false);
     let all = Rc::clone(&streams);
-    let mut session = Session { worker, peer, connection, deadline, streams, waiting, is_leaving, is_expelled };
+    let mut session = Session { worker, peer, connection, deadline, streams, frames, waiting, is_leaving, is_expelled };
     poll_fn(|cx| session.poll(cx)).await;
     // Streams learn of the end; each still leaves its record.
     drop(session);
@@ -198,7 +204,7 @@ impl Session {
 
     /// Whether there is something new to tell the client.
     fn must_speak(&mut self) -> bool {
-        let is_expelled = self.streams.is_too_fickle();
+        let is_expelled = self.streams.is_too_fickle() || self.frames.are_too_many();
         if is_expelled && !std::mem::replace(&mut self.is_expelled, true) {
             self.is_leaving = true;
             self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
@@ -301,10 +307,15 @@ impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let unread = self.input.unread();
         if unread.is_empty() {
-            return self.transport.poll_read(cx, into);
+            let before = into.filled().len();
+            let read = self.transport.poll_read(cx, into);
+            self.frames.received(into.filled().get(before..).unwrap_or_default());
+            return read;
         }
         let count = unread.len().min(into.remaining());
-        into.put_slice(unread.get(..count).unwrap_or_default());
+        let now = unread.get(..count).unwrap_or_default();
+        into.put_slice(now);
+        self.frames.received(now);
         self.input.consume(count);
         if self.input.is_empty() {
             self.input = Buffer::new();
@@ -315,7 +326,11 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.transport.poll_send(cx, &[bytes, b""])
+        let sent = self.transport.poll_send(cx, &[bytes, b""]);
+        if let Poll::Ready(Ok(count)) = sent {
+            self.frames.sent(count);
+        }
+        sent
     }
 
     fn poll_write_vectored(
@@ -323,7 +338,11 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.transport.poll_send_slices(cx, slices)
+        let sent = self.transport.poll_send_slices(cx, slices);
+        if let Poll::Ready(Ok(count)) = sent {
+            self.frames.sent(count);
+        }
+        sent
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::{Exit, Folder, PATIENCE, Process, Request, Response, free_port, request, wait_until};
+use crate::{Exit, Folder, Holdings, PATIENCE, Process, Request, Response, free_port, request, wait_until};
 
 /// The secret that signs the tokens of clients in every test.
 pub const EDGE_SECRET: &str = "edge-secret-of-the-e2e-tests-00000001";
@@ -41,6 +41,16 @@ impl Gateway {
         let mut gateway = Self::launch(options);
         gateway.wait_ready();
         gateway
+    }
+
+    /// Starts one that serves this configuration, `config.yaml` in the folder beside it, without control plane.
+    pub fn of_file(config: &Value, mut environment: Vec<(&'static str, String)>) -> (Self, Folder) {
+        let folder = Folder::new("config");
+        let file = folder.path().join("config.yaml");
+        // JSON is YAML too.
+        std::fs::write(&file, config.to_string()).expect("the folder can be written");
+        environment.push(("CONFIG_FILE", file.display().to_string()));
+        (Self::start(&GatewayOptions { environment, ..GatewayOptions::default() }), folder)
     }
 
     /// Starts one and waits for its operators' address only: it may have nothing to serve.
@@ -157,6 +167,11 @@ impl Gateway {
     /// Memory of its own, KiB.
     pub fn own_memory_kib(&self) -> u64 {
         self.process.own_memory_kib()
+    }
+
+    /// What it holds of the system.
+    pub fn holdings(&self) -> Holdings {
+        self.process.holdings()
     }
 
     /// SIGKILL.

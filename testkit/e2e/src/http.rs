@@ -161,8 +161,25 @@ impl Connection {
 
     /// Sends bytes as they are and reads one response; `headless` when it has no content whatever it says.
     pub fn send_raw(&mut self, bytes: &[u8], headless: bool) -> io::Result<Response> {
+        self.write(bytes)?;
+        self.read(headless)
+    }
+
+    /// Sends bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)?;
-        self.stream.get_mut().flush()?;
+        self.stream.get_mut().flush()
+    }
+
+    /// Reads what comes up to the end of the connection.
+    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest)?;
+        Ok(rest)
+    }
+
+    /// Reads one response; `headless` when it has no content whatever it says.
+    pub fn read(&mut self, headless: bool) -> io::Result<Response> {
         loop {
             let response = self.read_response(headless)?;
             if response.status >= 200 || response.status == 101 {

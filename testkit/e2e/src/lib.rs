@@ -21,6 +21,7 @@ mod folder;
 mod gateway;
 mod http;
 mod load;
+mod nginx;
 mod process;
 mod proxy;
 mod stack;
@@ -38,11 +39,12 @@ pub use self::{
     gateway::{EDGE_SECRET, Gateway, GatewayOptions},
     http::{Connection, Request, Response, request},
     load::{Load, LoadReport},
-    process::{Exit, Process, binary},
+    nginx::Nginx,
+    process::{Exit, Holdings, Process, binary},
     proxy::{Recording, RecordingProxy},
     stack::{Servers, Stack},
     tokens::{EdgeClaims, PlatformClaims, edge_token, forged, now_seconds, platform_token},
-    upstream::{Answer, Received, Upstream},
+    upstream::{Answer, AnswerFraming, Received, Upstream},
     world::{FileWorld, World},
 };
 pub use novagate_services::{PATIENCE, free_port, wait_for, wait_until};

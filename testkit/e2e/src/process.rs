@@ -27,6 +27,17 @@ pub struct Process {
     output: Folder,
 }
 
+/// What a process holds of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holdings {
+    /// Open file descriptors.
+    pub descriptors: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Memory of its own, KiB.
+    pub own_memory_kib: u64,
+}
+
 /// Where a binary of the workspace is: beside the test executables, or in `NOVAGATE_BIN_DIR`.
 pub fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("NOVAGATE_BIN_DIR").map_or_else(beside_tests, PathBuf::from);
@@ -54,9 +65,20 @@ impl Process {
         environment: &BTreeMap<String, String>,
         stdin: impl Into<Stdio>,
     ) -> Self {
-        let output = Folder::new(name);
+        Self::of_program(&binary(name), arguments, environment, stdin)
+    }
+
+    /// The same with any program of this machine.
+    pub(crate) fn of_program(
+        program: &Path,
+        arguments: &[&str],
+        environment: &BTreeMap<String, String>,
+        stdin: impl Into<Stdio>,
+    ) -> Self {
+        let name = program.file_name().expect("a program has a name").to_string_lossy();
+        let output = Folder::new(&name);
         let file = |name: &str| File::create(output.path().join(name)).expect("the output folder can be written");
-        let child = Command::new(binary(name))
+        let child = Command::new(program)
             .args(arguments)
             .env_clear()
             .envs(environment)
@@ -66,7 +88,7 @@ impl Process {
             .stderr(file("stderr"))
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        Self { program: name.to_owned(), child, output }
+        Self { program: name.into_owned(), child, output }
     }
 
     /// Runs a binary to its end.
@@ -105,10 +127,20 @@ impl Process {
     /// Leaves it `spare` file descriptors beyond those that it has open now.
     pub fn limit_descriptors(&self, spare: usize) {
         let pid = self.child.id();
-        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors can be listed").count();
-        let limit = format!("--nofile={}", open + spare);
+        let limit = format!("--nofile={}", self.count("fd") + spare);
         let status = Command::new("prlimit").args(["--pid", &pid.to_string(), &limit]).status();
         assert!(status.expect("prlimit can be started").success(), "prlimit {limit}");
+    }
+
+    /// What it holds of the system.
+    pub fn holdings(&self) -> Holdings {
+        let (descriptors, threads) = (self.count("fd"), self.count("task"));
+        Holdings { descriptors, threads, own_memory_kib: self.own_memory_kib() }
+    }
+
+    fn count(&self, folder: &str) -> usize {
+        let entries = std::fs::read_dir(format!("/proc/{}/{folder}", self.child.id()));
+        entries.unwrap_or_else(|error| panic!("its {folder} cannot be listed: {error}")).count()
     }
 
     /// Memory of its own, KiB, beside its program's and libraries' pages.

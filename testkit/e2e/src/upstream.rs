@@ -1,10 +1,11 @@
 //! An upstream service that does what a test says, and remembers what it was asked.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
@@ -33,6 +34,20 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The content.
     pub body: Vec<u8>,
+    /// How its length is told.
+    pub framing: AnswerFraming,
+}
+
+/// How the length of a response is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AnswerFraming {
+    /// `Content-Length`.
+    #[default]
+    Length,
+    /// The chunked coding.
+    Chunked,
+    /// The end of the connection.
+    Close,
 }
 
 type Script = dyn Fn(&Received) -> Answer + Send + Sync;
@@ -45,8 +60,8 @@ pub struct Upstream {
 
 struct Shared {
     script: Box<Script>,
-    received: Mutex<Vec<Received>>,
-    connections: Mutex<Vec<TcpStream>>,
+    received: Mutex<VecDeque<Received>>,
+    connections: Mutex<BTreeMap<SocketAddr, TcpStream>>,
     stop: AtomicBool,
 }
 
@@ -60,13 +75,51 @@ impl Received {
 impl Answer {
     /// A status with a body.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into() }
+        Self { status, headers: Vec::new(), body: body.into(), framing: AnswerFraming::Length }
+    }
+
+    /// With another framing.
+    pub const fn framed(mut self, framing: AnswerFraming) -> Self {
+        self.framing = framing;
+        self
     }
 
     /// With one more header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+}
+
+impl Answer {
+    fn bytes(&self, without_body: bool) -> Vec<u8> {
+        // Writing to a String cannot fail.
+        let mut head = format!("HTTP/1.1 {} Scripted\r\n", self.status);
+        for (name, value) in &self.headers {
+            _ = write!(head, "{name}: {value}\r\n");
+        }
+        let is_bare = matches!(self.status, 204 | 304);
+        match self.framing {
+            AnswerFraming::Length if self.status != 204 => _ = write!(head, "content-length: {}\r\n", self.body.len()),
+            AnswerFraming::Chunked if !is_bare => head.push_str("transfer-encoding: chunked\r\n"),
+            AnswerFraming::Length | AnswerFraming::Chunked | AnswerFraming::Close => {}
+        }
+        head.push_str("\r\n");
+        let mut out = head.into_bytes();
+        if without_body || is_bare {
+            return out;
+        }
+        if self.framing != AnswerFraming::Chunked {
+            out.extend_from_slice(&self.body);
+            return out;
+        }
+        for piece in self.body.chunks(1000) {
+            out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            out.extend_from_slice(piece);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"0\r\n\r\n");
+        out
     }
 }
 
@@ -96,6 +149,11 @@ impl Upstream {
         Self { address, shared }
     }
 
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its base URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -103,7 +161,7 @@ impl Upstream {
 
     /// What it was asked, oldest first.
     pub fn received(&self) -> Vec<Received> {
-        self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.received.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// The newest request to a target that holds `part`.
@@ -112,13 +170,19 @@ impl Upstream {
     }
 }
 
+impl Shared {
+    fn connections(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, TcpStream>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         // Wakes the accepting thread.
         drop(TcpStream::connect(self.address));
-        for stream in self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            drop(stream.shutdown(std::net::Shutdown::Both));
+        for stream in std::mem::take(&mut *self.shared.connections()).into_values() {
+            drop(stream.shutdown(Shutdown::Both));
         }
     }
 }
@@ -128,12 +192,16 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if shared.stop.load(Ordering::Relaxed) {
             return;
         }
-        if let Ok(twin) = stream.try_clone() {
-            shared.connections.lock().unwrap_or_else(PoisonError::into_inner).push(twin);
-        }
+        let (Ok(twin), Ok(client)) = (stream.try_clone(), stream.peer_addr()) else { continue };
+        shared.connections().insert(client, twin);
         let shared = Arc::clone(shared);
         // The gateway closes pooled connections whenever it likes: an error ends the thread and is nobody's fault.
-        std::thread::spawn(move || drop(serve(stream, &shared)));
+        std::thread::spawn(move || {
+            drop(serve(stream, &shared));
+            if let Some(twin) = shared.connections().remove(&client) {
+                drop(twin.shutdown(Shutdown::Both));
+            }
+        });
     }
 }
 
@@ -145,26 +213,15 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         {
             let mut received = shared.received.lock().unwrap_or_else(PoisonError::into_inner);
             if received.len() >= MEMORY {
-                received.remove(0);
+                received.pop_front();
             }
-            received.push(request.clone());
+            received.push_back(request.clone());
         }
         let answer = (shared.script)(&request);
-        let headless = without_body || answer.status == 204 || answer.status == 304;
-        // Writing to a String cannot fail.
-        let mut head = format!("HTTP/1.1 {} Scripted\r\n", answer.status);
-        for (name, value) in &answer.headers {
-            _ = write!(head, "{name}: {value}\r\n");
+        reader.get_mut().write_all(&answer.bytes(without_body))?;
+        if answer.framing == AnswerFraming::Close {
+            break;
         }
-        if answer.status != 204 {
-            _ = write!(head, "content-length: {}\r\n", answer.body.len());
-        }
-        head.push_str("\r\n");
-        let mut out = head.into_bytes();
-        if !headless {
-            out.extend_from_slice(&answer.body);
-        }
-        reader.get_mut().write_all(&out)?;
     }
     Ok(())
 }

@@ -29,10 +29,8 @@ pub struct FileWorld {
 
 impl FileWorld {
     /// With more settings of the gateway.
-    pub fn start(mut environment: Vec<(&'static str, String)>) -> Self {
+    pub fn start(environment: Vec<(&'static str, String)>) -> Self {
         let upstream = Upstream::named("users");
-        let folder = Folder::new("config");
-        // JSON is YAML too.
         let config = json!({
             "services": [{ "name": "users", "targets": [{ "url": upstream.url() }] }],
             "routes": [
@@ -40,10 +38,7 @@ impl FileWorld {
                 { "name": "closed", "match": { "path": "/closed/*" }, "service": "users", "auth": { "required": true } },
             ],
         });
-        let file = folder.path().join("config.yaml");
-        std::fs::write(&file, config.to_string()).expect("the folder can be written");
-        environment.push(("CONFIG_FILE", file.display().to_string()));
-        let gateway = Gateway::start(&GatewayOptions { environment, ..GatewayOptions::default() });
+        let (gateway, folder) = Gateway::of_file(&config, environment);
         Self { gateway, upstream, folder }
     }
 }

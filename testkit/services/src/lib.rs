@@ -28,7 +28,10 @@ pub use self::{
     offline::{OFFLINE, SKIPPED_FILE, are_offline, skip},
     ports::free_port,
     postgres::{POSTGRES_URL, Postgres},
-    programs::{POSTGRES_PACKAGE, REDIS_PACKAGE, postgres_is_installed, postgres_program, redis_is_installed},
+    programs::{
+        NGINX_PACKAGE, POSTGRES_PACKAGE, REDIS_PACKAGE, nginx, postgres_is_installed, postgres_program,
+        redis_is_installed,
+    },
     redis::{REDIS_URL, Redis, RedisDatabase},
     wait::{PATIENCE, wait_for, wait_until},
 };

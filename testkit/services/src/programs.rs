@@ -11,6 +11,9 @@ pub const POSTGRES_PACKAGE: &str = "postgresql";
 /// The Debian package that brings Redis.
 pub const REDIS_PACKAGE: &str = "redis-server";
 
+/// The Debian package that brings nginx.
+pub const NGINX_PACKAGE: &str = "nginx-light";
+
 /// Where Debian keeps the versions of PostgreSQL.
 const DEBIAN_POSTGRES: &str = "/usr/lib/postgresql";
 
@@ -22,6 +25,13 @@ pub fn postgres_is_installed() -> bool {
 /// Whether a Redis server can be started here.
 pub fn redis_is_installed() -> bool {
     on_path("redis-server").is_some()
+}
+
+/// nginx, which some tests compare the gateway with; such a test is left out where it is missing.
+pub fn nginx() -> Option<PathBuf> {
+    // Debian puts it where only root's PATH leads.
+    let debian = || Some(PathBuf::from("/usr/sbin/nginx")).filter(|path| path.is_file());
+    on_path("nginx").or_else(debian)
 }
 
 /// The folder with `initdb` and `postgres`: the newest version of Debian's, else what the PATH leads to.

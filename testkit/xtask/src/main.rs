@@ -38,6 +38,12 @@ enum Task {
         #[arg(last = true)]
         filter: Vec<String>,
     },
+    /// Troubles a gateway for some time and looks whether anything leaks. Example: cargo xtask soak --minutes 30
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+    },
     /// Runs what a change must pass: format, lints, documentation, tests, tidiness, instructions of a request.
     Ci,
     /// Builds the programs as they are published: optimised as a whole, stripped, static.
@@ -69,6 +75,7 @@ fn main() -> ExitCode {
         Task::Test { stack, offline_services, filter } => {
             testing::test(&testing::Selection { stack, offline_services, filter })
         }
+        Task::Soak { minutes } => testing::soak(minutes),
         Task::Ci => steps::ci(),
         Task::Dist => steps::dist(&steps::BINARIES).map(|folder| eprintln!("the programs are in {}", folder.display())),
         Task::Image { profile, tag } => image::build(profile, &tag),

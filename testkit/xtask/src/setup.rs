@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+use novagate_services::{NGINX_PACKAGE, nginx};
 
 use crate::servers;
 
@@ -17,7 +18,12 @@ pub(crate) fn ensure(with_servers: bool) -> Result<()> {
         missing.extend(servers::missing_packages());
     }
     let hint = if with_servers { " (tests without servers: cargo xtask test --offline-services)" } else { "" };
-    install(&missing, hint)
+    install(&missing, hint)?;
+    if with_servers && nginx().is_none() {
+        // Tests that compare the gateway with it say that they are left out.
+        install(&[NGINX_PACKAGE], "").unwrap_or_else(|error| eprintln!("tests beside nginx are left out: {error:#}"));
+    }
+    Ok(())
 }
 
 /// The same for what counts instructions.

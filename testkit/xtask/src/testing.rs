@@ -37,8 +37,22 @@ pub(crate) enum Stack {
 /// Tells the end-to-end tests where the control plane keeps its data.
 const STACK: &str = "NOVAGATE_E2E_STACK";
 
+/// Tells the soak test how long it takes.
+const SOAK: &str = "NOVAGATE_SOAK_SECONDS";
+
 /// Modules of end-to-end tests that choose their storage themselves, or start no control plane with any.
-const ON_ANY_STACK: [&str; 5] = ["several_nodes::", "faults::", "settings::", "images::", "file_node::"];
+const ON_ANY_STACK: [&str; 10] = [
+    "several_nodes::",
+    "faults::",
+    "settings::",
+    "images::",
+    "file_node::",
+    "soak::",
+    "large_bodies::",
+    "differential::",
+    "floods::",
+    "gateway_api::",
+];
 
 /// Targets with tests of adapters that talk to PostgreSQL or Redis.
 const ON_SERVERS: [&str; 6] = ["postgres*", "bus", "contract", "cache", "faults", "secure"];
@@ -71,6 +85,26 @@ pub(crate) fn test(selection: &Selection) -> Result<()> {
     };
     material.servers.report();
     outcome
+}
+
+/// The soak test, for longer than in every run.
+pub(crate) fn soak(minutes: u64) -> Result<()> {
+    setup::ensure(false)?;
+    let mut command = Command::new("cargo");
+    command.args([
+        "test",
+        "--workspace",
+        "--profile",
+        "ci",
+        "--locked",
+        "--test",
+        "e2e",
+        "--",
+        "soak::",
+        "--nocapture",
+    ]);
+    command.env("NOVAGATE_BIN_DIR", programs()?).env(SOAK, minutes.saturating_mul(60).to_string());
+    run("soak", command)
 }
 
 impl Material {

@@ -1,23 +1,11 @@
 //! Upstreams and clients that break, and whose fault it is said to be.
 
-use std::net::TcpListener;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use novagate_kernel::{ErrorCode, ServiceId};
-use socket2::SockRef;
 
-use crate::harness::{Client, HELLO, PATIENCE, Setup, Upstream, get, wait_until};
-
-/// An address where nobody listens.
-fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
-
-fn reset(conn: &Client) {
-    SockRef::from(&conn.stream).set_linger(Some(Duration::ZERO)).unwrap();
-}
+use crate::harness::{HELLO, PATIENCE, Setup, Upstream, get, nobody, wait_until};
 
 #[test]
 fn an_upstream_that_cannot_be_reached_is_502_and_the_connection_stays() {
@@ -89,7 +77,7 @@ fn a_reset_until_the_close_is_no_end_of_the_body() {
         conn.send("HTTP/1.1 200 OK\r\n\r\nhalf");
         // The client confirms what it has by asking for more on the same connection.
         std::thread::park_timeout(Duration::from_millis(100));
-        reset(conn);
+        conn.will_reset();
     });
     let edge = Setup::open(&[&upstream.url]).start();
     let mut client = edge.connect();
@@ -209,7 +197,7 @@ fn a_client_that_goes_away_ends_the_upstream_request() {
         client.send(get("/", ""));
         wait_until("the request is there", || upstream.connections() == 1);
         if how == "reset" {
-            reset(&client);
+            client.will_reset();
         }
         drop(client);
         assert!(is_ended.recv_timeout(PATIENCE).unwrap());

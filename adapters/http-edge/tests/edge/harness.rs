@@ -1,7 +1,7 @@
 //! Servers, clients and upstreams of these tests.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,7 @@ use novagate_routing::{
     EncodedSlashes, Forward, HostPattern, LoadBalancing, PathPattern, Preference, Protocol, Resilience, Route,
     RouteAction, RouteMatch, Service, Target, TargetUrl,
 };
+use socket2::SockRef;
 use tokio_rustls::rustls::ServerConfig;
 
 /// A certificate for 127.0.0.1 and its key, as files that go with the value.
@@ -435,6 +436,22 @@ impl Client {
         std::mem::take(&mut self.unread)
     }
 
+    /// Reads to the end of the connection and says whether it was a clean one. Panics when none comes: nobody may be left
+    /// waiting.
+    pub(crate) fn to_its_end(&mut self) -> (Vec<u8>, bool) {
+        let mut bytes = std::mem::take(&mut self.unread);
+        match self.stream.read_to_end(&mut bytes) {
+            Ok(_) => (bytes, true),
+            Err(fault) if fault.kind() == ErrorKind::ConnectionReset => (bytes, false),
+            Err(fault) => panic!("no end but {fault} after {:?}", String::from_utf8_lossy(&bytes)),
+        }
+    }
+
+    /// Makes the end of the connection a reset.
+    pub(crate) fn will_reset(&self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
     /// Whether the server ends the connection without another byte.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.rest().is_empty()
@@ -488,8 +505,8 @@ impl Upstream {
             while let Some(mut seen) = conn.next_head() {
                 let length = seen
                     .to_ascii_lowercase()
-                    .split_once("content-length: ")
-                    .map_or(0, |(_, behind)| behind.split("\r\n").next().unwrap().parse().unwrap());
+                    .split_once("\r\ncontent-length:")
+                    .map_or(0, |(_, behind)| behind.split("\r\n").next().unwrap().trim().parse().unwrap());
                 seen.push_str(&String::from_utf8_lossy(&conn.read_exact(length)));
                 let is_head = seen.starts_with("HEAD ");
                 log.lock().unwrap().push(seen);
@@ -555,6 +572,12 @@ impl Client {
     pub(crate) fn next_head(&mut self) -> Option<String> {
         self.try_read_until("\r\n\r\n").map(|head| String::from_utf8_lossy(&head).into_owned())
     }
+}
+
+/// Nobody listens there.
+pub(crate) fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
 }
 
 /// A request without body.

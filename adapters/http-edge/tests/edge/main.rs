@@ -10,10 +10,13 @@
 )]
 
 mod balancing;
+mod chaos;
+mod chaos_cuts;
 mod client_certs;
 mod client_tls;
 mod connecting;
 mod credentials;
+mod edits;
 mod exchange;
 mod faults;
 mod front_door;
@@ -30,6 +33,7 @@ mod http2_upstream_faults;
 mod http2_websocket;
 mod lifecycle;
 mod limits;
+mod malformed;
 mod mutants;
 mod observe;
 mod preference;
@@ -45,3 +49,4 @@ mod tls;
 mod upstream_tls;
 mod websocket;
 mod websocket_ends;
+mod whole_path;

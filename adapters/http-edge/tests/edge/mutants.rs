@@ -43,7 +43,7 @@ const PIECES: [&str; 17] = [
     "ffffffff",
 ];
 
-fn damaged(entropy: &SeededEntropy) -> Vec<u8> {
+pub(crate) fn damaged(entropy: &SeededEntropy) -> Vec<u8> {
     let mut bytes = entropy.pick(&SEEDS).as_bytes().to_vec();
     for _ in 0..=entropy.below(3) {
         let at = usize::try_from(entropy.below(bytes.len() as u64)).unwrap();
@@ -82,7 +82,7 @@ fn read_body(conn: &mut Client, head: &str) -> Option<()> {
 }
 
 #[test]
-fn damaged_requests_never_desynchronise_gateway_and_upstream() {
+pub(crate) fn damaged_requests_never_desynchronise_gateway_and_upstream() {
     let heads = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&heads);
     let upstream = Upstream::scripted(move |_, conn| {

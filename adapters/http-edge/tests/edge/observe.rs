@@ -73,6 +73,16 @@ pub(crate) fn events_of(edge: &Edge, service: &str, event: UpstreamEvent) -> u64
     seen(edge).events.get(&(service.to_owned(), event.index())).copied().unwrap_or_default()
 }
 
+/// Answers with a status of this class, over all routes.
+pub(crate) fn answered(edge: &Edge, class: StatusClass) -> u64 {
+    seen(edge).requests.iter().filter(|((_, _, status), _)| *status == class).map(|(_, count)| count).sum()
+}
+
+/// How often the service `up` took too long.
+pub(crate) fn timeouts(edge: &Edge) -> u64 {
+    seen(edge).timeouts.get("up").copied().unwrap_or_default()
+}
+
 /// Open connections, and those of them that are WebSockets.
 pub(crate) fn open_connections(edge: &Edge) -> (u64, u64) {
     let seen = seen(edge);

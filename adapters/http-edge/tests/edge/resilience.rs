@@ -11,7 +11,7 @@ use novagate_ports_edge::{UpstreamEvent, UpstreamState};
 use novagate_routing::{CircuitBreaker, HealthCheck, OutlierDetection, ProbeKind};
 use socket2::SockRef;
 
-use crate::harness::{Client, Edge, HELLO, Setup, Upstream, compile, get, wait_until};
+use crate::harness::{Client, Edge, HELLO, Setup, Upstream, compile, get, nobody, wait_until};
 use crate::observe::events;
 
 const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
@@ -101,9 +101,7 @@ fn connections_that_end_or_cannot_be_made_are_failures_too() {
         conn.next_head();
         conn.send("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf");
     });
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = format!("http://{}", { nobody }.local_addr().unwrap());
-    for url in [&reset.url, &cut.url, &nobody] {
+    for url in [&reset.url, &cut.url, &nobody()] {
         let good = Upstream::fixed(HELLO);
         let edge = ejecting(&[url, &good.url], |_| ()).start();
         for _ in 0..4 {
@@ -182,7 +180,7 @@ fn clients_that_go_away_never_count_against_a_target() {
         }
         let connections = || upstreams.iter().map(Upstream::connections).sum::<usize>();
         wait_until("the request is there", || connections() == count);
-        SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        client.will_reset();
         drop(client);
         edge.records(count);
     }

@@ -1,7 +1,6 @@
 //! What routes want of requests beyond host, path and method, and what they do with them beyond forwarding.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use novagate_policies::{ConfigObject, RateLimit, RouteConfig};
@@ -10,7 +9,7 @@ use novagate_routing::{
     PathTemplate, Redirect, RedirectStatus, RouteAction, Scheme, Split, ValueTest, WeightedService,
 };
 
-use crate::harness::{HELLO, Setup, Upstream, consumer, get, grant, key, name, route, service, wait_until};
+use crate::harness::{HELLO, Setup, Upstream, consumer, get, grant, key, name, nobody, route, service, wait_until};
 
 fn exact(on: ConditionOn, value: &str) -> Condition {
     Condition { on, test: ValueTest::exact(value).unwrap() }
@@ -104,9 +103,7 @@ fn a_route_rewrites_path_and_host_and_keeps_the_query() {
 #[test]
 fn another_target_is_told_the_host_that_the_route_says() {
     let upstream = Upstream::echo();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let gone = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+    let gone = nobody();
     let setup = Setup::open(&[&gone, &upstream.url]);
     let edge = setup.with_forward(|forward| forward.host = ForwardHost::Fixed("fixed.example".into())).start();
     for _ in 0..4 {
@@ -282,9 +279,7 @@ fn a_mirror_gets_its_share() {
 #[test]
 fn a_mirror_that_hangs_breaks_off_or_is_not_there_costs_copies_only() {
     let first = Upstream::fixed(HELLO);
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let gone = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
+    let gone = nobody();
     let hanging = Upstream::scripted(|_, conn| drop(conn.rest()));
     let broken = Upstream::scripted(|_, conn| {
         conn.next_head();

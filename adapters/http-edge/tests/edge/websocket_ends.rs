@@ -103,7 +103,7 @@ fn a_client_that_is_gone_ends_the_upstreams_connection() {
     });
     let edge = Setup::open(&[&upstream.url]).start();
     let client = open(&edge, "/", "");
-    socket2::SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    client.will_reset();
     drop(client);
     has_ended.recv_timeout(PATIENCE).unwrap();
     wait_until("the connection has ended", || edge.handle.active_connections() == 0);

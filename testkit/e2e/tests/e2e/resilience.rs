@@ -1,6 +1,6 @@
 //! What a service's rules about failing upstreams do for clients, and what operators see of it.
 
-use novagate_e2e::{Answer, Folder, Gateway, GatewayOptions, PATIENCE, Upstream, wait_until};
+use novagate_e2e::{Answer, Folder, Gateway, PATIENCE, Upstream, wait_until};
 use serde_json::json;
 
 /// Answers 503 with something that no client should see.
@@ -10,12 +10,8 @@ fn busy() -> Upstream {
 
 /// A gateway with one service behind `/*`; the folder of its configuration goes last.
 fn serving(service: &serde_json::Value) -> (Gateway, Folder) {
-    let folder = Folder::new("config");
     let routes = json!([{ "name": "all", "match": { "path": "/*" }, "service": "users" }]);
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, json!({ "services": [service], "routes": routes }).to_string()).unwrap();
-    let environment = vec![("CONFIG_FILE", file.display().to_string())];
-    (Gateway::start(&GatewayOptions { environment, ..GatewayOptions::default() }), folder)
+    Gateway::of_file(&json!({ "services": [service], "routes": routes }), Vec::new())
 }
 
 #[test]

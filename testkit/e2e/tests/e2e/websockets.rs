@@ -15,7 +15,7 @@ use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
 const LARGE: usize = 4 * 1024 * 1024;
 
 /// A WebSocket server that sends every message back; its address.
-fn echo_server(runtime: &Runtime) -> SocketAddr {
+pub(crate) fn echo_server(runtime: &Runtime) -> SocketAddr {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let handle = runtime.handle().clone();
@@ -35,7 +35,7 @@ fn echo_server(runtime: &Runtime) -> SocketAddr {
 }
 
 /// A WebSocket to `path` of a gateway, and the request id that its answer carried.
-async fn open(
+pub(crate) async fn open(
     gateway: SocketAddr,
     path: &str,
     key: Option<&str>,
@@ -48,7 +48,7 @@ async fn open(
     Ok((socket, response.headers()["x-request-id"].to_str().unwrap().to_owned()))
 }
 
-async fn echoes(socket: &mut WebSocketStream<TcpStream>, message: Message) {
+pub(crate) async fn echoes(socket: &mut WebSocketStream<TcpStream>, message: Message) {
     socket.send(message.clone()).await.unwrap();
     let answer = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
     assert!(answer == message, "an echo of {} bytes, not {} bytes", message.len(), answer.len());
