@@ -81,7 +81,7 @@ pub(crate) fn large(upstream: SocketAddr) -> Result<ConfigSet> {
     let mut objects = numbered(&config)?;
     let consumers = objects.iter().filter_map(|object| match object {
         ConfigObject::Consumer(consumer) => Some(consumer.id),
-        _ => None,
+        ConfigObject::Service(_) | ConfigObject::Route(_) | ConfigObject::ConsumerKey(_) => None,
     });
     let keys: Vec<ConfigObject> = consumers
         .flat_map(|consumer| (0..KEYS_OF_A_CONSUMER).map(move |_| consumer))

@@ -23,7 +23,7 @@ const EDITS: u32 = 10_000;
 /// Edits before the first look: caches and pools have been filled.
 const WARM_EDITS: u32 = 1_000;
 const REQUESTS: u32 = 1_000;
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// MiB of a gateway in three states.
 ///

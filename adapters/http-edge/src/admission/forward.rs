@@ -92,7 +92,7 @@ impl Admission<'_> {
             total_timeout: action.total_timeout.or(service.total_timeout),
             max_body: action.max_body,
             mirror: action.mirror.filter(|_| !offers_websocket).and_then(|mirror| self.mirror(mirror, generation)),
-            websocket: offers_websocket.then(|| self.grounds(route, asked.presented, generation, request)),
+            websocket: offers_websocket.then(|| Box::new(self.grounds(route, asked.presented, generation, request))),
         })
     }
 
@@ -103,11 +103,11 @@ impl Admission<'_> {
         presented: Presented<'_>,
         generation: &Generation,
         request: &Request,
-    ) -> Box<Grounds> {
+    ) -> Grounds {
         let decides = request.consumer.is_some() && matches!(presented, Presented::Nothing);
         let shown = self.certificate(route).filter(|_| decides);
         let name = shown.and_then(|facts| generation.live.compiled.deciding_name(facts));
-        Box::new(Grounds::new(route.id, request.consumer, presented).by_certificate(name))
+        Grounds::new(route.id, request.consumer, presented).by_certificate(name)
     }
 
     fn takes_trailers(&self) -> bool {

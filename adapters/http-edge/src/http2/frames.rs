@@ -150,6 +150,6 @@ mod tests {
         assert!(receiving.are_too_many());
         receiving.sent(1);
         assert!(!receiving.are_too_many());
-        assert_eq!(receiving.allowed(Duration::from_secs(60)) - receiving.allowed(Duration::ZERO), 600);
+        assert_eq!(receiving.allowed(Duration::from_mins(1)) - receiving.allowed(Duration::ZERO), 600);
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn preference(subject: &mut Subject<'_>, service: &Service) {
 #[cfg(test)]
 mod tests {
     use novagate_kernel::{Name, ObjectKind, ObjectRef, ServiceId};
-    use novagate_routing::{HashOn, Preference, Resilience, StatusRange, Target, TargetUrl};
+    use novagate_routing::{HashOn, Preference, Protocol, Resilience, StatusRange, Target, TargetUrl};
     use uuid::Uuid;
 
     use super::*;
@@ -89,10 +89,12 @@ mod tests {
             targets: vec![Target::new(TargetUrl::parse("http://10.0.0.1").unwrap(), 1)],
             timeout: None,
             total_timeout: None,
+            protocol: Protocol::default(),
             health_check: Some(Box::new(HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/")))),
             load_balancing: LoadBalancing::RoundRobin,
             preference: Preference { slow_start: Some(Duration::from_secs(1)), zone_min_percent: 100 },
             resilience: Resilience::default(),
+            tls: None,
         }
     }
 

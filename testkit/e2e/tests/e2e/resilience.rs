@@ -48,14 +48,11 @@ fn a_failing_target_costs_no_client_an_answer_and_operators_see_it_ejected() {
 #[test]
 fn a_gateway_prefers_the_targets_in_its_zone_and_says_so() {
     let (near, far) = (Upstream::named("near"), Upstream::named("far"));
-    let folder = Folder::new("config");
     let targets = json!([{ "url": far.url(), "zone": "eu-1b" }, { "url": near.url(), "zone": "eu-1a" }]);
     let services = json!([{ "name": "users", "targets": targets, "healthCheck": { "kind": "tcp" } }]);
     let routes = json!([{ "name": "all", "match": { "path": "/*" }, "service": "users" }]);
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, json!({ "services": services, "routes": routes }).to_string()).unwrap();
-    let environment = vec![("CONFIG_FILE", file.display().to_string()), ("ZONE", "eu-1a".to_owned())];
-    let gateway = Gateway::start(&GatewayOptions { environment, ..GatewayOptions::default() });
+    let config = json!({ "services": services, "routes": routes });
+    let (gateway, _folder) = Gateway::of_file(&config, vec![("ZONE", "eu-1a".to_owned())]);
     (0..4).for_each(|_| drop(gateway.get("/x").expect(200)));
     assert_eq!((near.received().len(), far.received().len()), (4, 0));
     let told = &gateway.admin("/status")["upstreams"][0];
