@@ -22,6 +22,9 @@ use crate::upstream::load::Running;
 use crate::upstream::retry::{Ground, Tries};
 use crate::upstream::stream::UpstreamConn;
 
+/// How often a request that was not touched is sent again: a server may refuse, or close, what others have just begun.
+const UNTOUCHED: u8 = 3;
+
 /// Everything about where a request goes.
 pub(super) struct Course<'a> {
     pub(super) generation: &'a Generation,
@@ -43,6 +46,8 @@ pub(super) struct Course<'a> {
     pub(super) is_clients_total: bool,
     /// An old connection was dead: no other old one is trusted with this request.
     pub(super) wants_fresh: bool,
+    /// How often it was sent again because nothing of it was touched.
+    pub(super) repeats: u8,
     /// It counts at its target until it is over.
     pub(super) running: Option<Running>,
 }
@@ -93,12 +98,12 @@ impl Course<'_> {
                 || ground.is_some_and(|ground| self.takes(ground, deadline)))
     }
 
-    /// Tells apart how a stream has failed. Once, a request that its upstream has not touched is taken for one whose
+    /// Tells apart how a stream has failed. Some times a request that its upstream has not touched is taken for one whose
     /// connection was dead before; one whose stream was reset is not.
     pub(super) fn judge(&self, end: End, outcome: &Outcome) -> End {
         let failed = End::Failed(ErrorCode::DownstreamError);
         match outcome.fate {
-            Fate::Untouched if end == failed && outcome.is_replayable && !self.wants_fresh => End::Stale,
+            Fate::Untouched if end == failed && outcome.is_replayable && self.repeats < UNTOUCHED => End::Stale,
             Fate::Reset if end == End::Stale => failed,
             Fate::Untouched | Fate::Reset | Fate::Unknown => end,
         }

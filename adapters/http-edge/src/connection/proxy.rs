@@ -55,6 +55,7 @@ impl Connection {
             total,
             is_clients_total: is_clients,
             wants_fresh: false,
+            repeats: 0,
             running: None,
         };
         let Ok(_running) = upstream.run(service) else {
@@ -75,7 +76,7 @@ impl Connection {
             let end = course.judge(end, &outcome);
             course.note_end(end, &outcome, upstream_us(sent, &outcome), self);
             match end {
-                End::Stale => course.wants_fresh = true,
+                End::Stale => (course.wants_fresh, course.repeats) = (true, course.repeats + 1),
                 End::Unwanted(_) => self.next_try(&mut course, conn).await,
                 End::Failed(code) if course.takes_failed(code, &outcome, &self.deadline) => {
                     course.note_timeout(code);

@@ -165,7 +165,7 @@ async fn a_client_that_goes_away_resets_its_stream_and_no_other() {
 }
 
 #[test]
-fn a_refused_stream_is_opened_again_once_whatever_its_method() {
+fn a_refused_stream_is_opened_again_whatever_its_method() {
     let refused = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&refused);
     let upstream = by_hand(move |_, stream| {
@@ -197,12 +197,12 @@ fn a_stream_that_is_refused_again_is_a_failure_unless_retries_say_more() {
     let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
     let edge = over_http2(&[&upstream.url]).start();
     let seen = edge.ask(post);
-    assert_eq!((seen.status, seen.code().as_str(), asked_for.swap(0, Ordering::SeqCst)), (502, "DOWNSTREAM_ERROR", 2));
+    assert_eq!((seen.status, seen.code().as_str(), asked_for.swap(0, Ordering::SeqCst)), (502, "DOWNSTREAM_ERROR", 4));
     let setup = over_http2(&[&upstream.url]).with_service(|service| {
         service.resilience.retries = Some(retries(3, &[RetryGround::Connect], &[]));
     });
     assert_eq!(setup.start().ask(post).status, 502);
-    assert_eq!(asked_for.load(Ordering::SeqCst), 5, "nothing was sent, so any method may be tried again");
+    assert_eq!(asked_for.load(Ordering::SeqCst), 7, "nothing was sent, so any method may be tried again");
 }
 
 #[test]
@@ -244,7 +244,31 @@ fn an_upstream_that_always_goes_away_is_a_failure() {
     let edge = over_http2(&[&upstream.url]).start();
     let seen = edge.ask(&get_http1("/", ""));
     assert_eq!((seen.status, seen.code().as_str()), (502, "DOWNSTREAM_ERROR"));
-    assert_eq!(upstream.connections(), 2);
+    assert_eq!(upstream.connections(), 4);
+}
+
+#[test]
+fn a_peer_that_takes_fewer_streams_than_it_says_gets_as_many_as_it_takes() {
+    // One at a time, on each of its connections.
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let upstream = by_hand(move |_, stream| {
+        let first = asked(stream).unwrap();
+        tell.lock().unwrap().send(()).unwrap();
+        if let Some(second) = asked(stream) {
+            stream.write_all(&reset(second.stream, Reason::REFUSED_STREAM)).unwrap();
+            hello(stream, first.stream);
+            linger(stream);
+        }
+    });
+    let edge = over_http2(&[&upstream.url]).start();
+    let (mut one, mut two) = (edge.connect(), edge.connect());
+    one.send(get_http1("/", ""));
+    told.recv_timeout(PATIENCE).unwrap();
+    two.send(get_http1("/", ""));
+    assert_eq!(one.response().text(), "hello");
+    told.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(upstream.connections(), 2, "the refused one has a connection of its own");
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(super) struct Link {
     sender: RefCell<SendRequest<Bytes>>,
     pulse: Rc<Pulse>,
     open: Cell<usize>,
+    /// Streams that it takes, whatever its peer says: so many were open when one was refused.
+    most: Cell<usize>,
     has_served: Cell<bool>,
     idle_since: Cell<Instant>,
     is_over: Cell<bool>,
@@ -92,6 +94,7 @@ impl Link {
             sender: RefCell::new(sender),
             pulse,
             open: Cell::new(0),
+            most: Cell::new(STREAMS as usize),
             has_served: Cell::new(false),
             idle_since: Cell::new(Instant::now()),
             is_over: Cell::new(false),
@@ -111,7 +114,7 @@ impl Link {
 
     /// Streams that may be open at a time.
     fn limit(&self) -> usize {
-        self.sender.borrow().current_max_send_streams().min(STREAMS as usize)
+        self.sender.borrow().current_max_send_streams().min(self.most.get())
     }
 
     /// Whether nothing was open for so long.
@@ -141,6 +144,12 @@ impl Slot {
         // One of its own: the library lets each wait for one stream only.
         let mut sender = self.link.sender.borrow().clone();
         sender.send_request(request, is_all)
+    }
+
+    /// The peer has refused the stream, though it was to take it.
+    pub(super) fn note_refused(&self) {
+        let others = self.link.open.get().saturating_sub(1);
+        self.link.most.set(self.link.most.get().min(others).max(1));
     }
 
     /// Whether the peer takes WebSockets.

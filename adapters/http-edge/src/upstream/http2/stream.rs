@@ -130,6 +130,9 @@ impl UpstreamStream {
             Ok(response) => Poll::Ready(self.take_head(response)),
             Err(fault) => {
                 self.fate = fate_of(&fault);
+                if self.fate == Fate::Untouched && fault.is_reset() {
+                    self.sending.slot.note_refused();
+                }
                 Poll::Ready(Err(self.fail()))
             }
         }
