@@ -247,7 +247,7 @@ fn a_response_that_stalls_or_breaks_its_coding_ends_its_connection() {
         let edge = counted(&upstream.url).start();
         let mut client = edge.connect();
         client.send(get("/", ""));
-        let (seen, _) = client.to_its_end();
+        let (seen, _) = client.read_to_its_end();
         let text = String::from_utf8_lossy(&seen);
         let stalls = code == ErrorCode::DownstreamTimeout;
         assert!((text.contains("half") || !stalls) && !text.ends_with("0\r\n\r\n"), "{what}: {text}");
@@ -273,7 +273,7 @@ fn bytes_behind_a_response_are_never_taken_for_the_next_one() {
         for later in [false, true] {
             let (said, is_said) = channel();
             let hears = Arc::new(AtomicBool::new(false));
-            let heard = Arc::clone(&hears);
+            let told = Arc::clone(&hears);
             let upstream = Upstream::scripted(move |number, conn| {
                 if number > 0 {
                     while conn.next_head().is_some() {
@@ -284,7 +284,7 @@ fn bytes_behind_a_response_are_never_taken_for_the_next_one() {
                 conn.next_head();
                 if later {
                     conn.send(answer);
-                    wait_until("the response was read", || heard.load(Ordering::SeqCst));
+                    wait_until("the response was read", || told.load(Ordering::SeqCst));
                     conn.send(POISON);
                 } else {
                     conn.send([answer, POISON].concat());
@@ -330,7 +330,7 @@ fn an_upstream_that_does_not_take_a_body_is_504() {
         });
         let response = client.response();
         assert_eq!((response.status, response.code().as_str()), (504, "DOWNSTREAM_TIMEOUT"), "{framing}");
-        client.to_its_end();
+        client.read_to_its_end();
         drop(client);
         writing.join().unwrap();
         over.send(()).unwrap();

@@ -137,7 +137,7 @@ fn a_response_that_ends_at_any_byte_is_whole_or_known_to_be_broken() {
     for cut in Cut::all() {
         let mut client = edge.connect();
         client.send(get(&cut.path(), "Connection: close\r\n"));
-        let (bytes, _) = client.to_its_end();
+        let (bytes, _) = client.read_to_its_end();
         assert_eq!(read(&bytes), cut.expected(), "{cut:?}: {:?}", String::from_utf8_lossy(&bytes));
     }
     let records = edge.records(Cut::all().count());

@@ -438,7 +438,7 @@ impl Client {
 
     /// Reads to the end of the connection and says whether it was a clean one. Panics when none comes: nobody may be left
     /// waiting.
-    pub(crate) fn to_its_end(&mut self) -> (Vec<u8>, bool) {
+    pub(crate) fn read_to_its_end(&mut self) -> (Vec<u8>, bool) {
         let mut bytes = std::mem::take(&mut self.unread);
         match self.stream.read_to_end(&mut bytes) {
             Ok(_) => (bytes, true),

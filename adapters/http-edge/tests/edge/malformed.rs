@@ -228,7 +228,7 @@ fn every_broken_rule_has_its_answer_and_hides_no_request() {
         let is_right = (response.status, response.code().as_str()) == (rule.status(), rule.code().as_str())
             && response.text().contains(&message)
             && response.field("connection") == Some("close")
-            && client.to_its_end().0.is_empty();
+            && client.read_to_its_end().0.is_empty();
         if !is_right {
             offences.push(format!("{row:?} is answered {:?} {}", response.status, response.text()));
         }

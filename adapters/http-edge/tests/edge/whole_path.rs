@@ -1,7 +1,7 @@
 //! The whole path of a request under bytes that were made to break it: from a client's socket through the gateway to an
 //! upstream that reads strictly, and back.
 //!
-//! Always the same bytes for the same seed; NOVAGATE_FUZZ_SEED and NOVAGATE_FUZZ_ROUNDS choose others. What holds whatever a
+//! Always the same bytes for the same seed; `NOVAGATE_FUZZ_SEED` and `NOVAGATE_FUZZ_ROUNDS` choose others. What holds whatever a
 //! client sends: the upstream gets valid requests only, the client gets whole and valid responses only, none of them says
 //! that the gateway or the upstream is to blame, the connection ends, and nothing panics.
 
@@ -148,14 +148,14 @@ fn connection(entropy: &SeededEntropy) -> Vec<u8> {
             request.push_str("Host: a\r\n");
         }
         for _ in 0..entropy.below(6) {
-            request.push_str(*entropy.pick(&FIELDS));
+            request.push_str(entropy.pick::<&str>(&FIELDS));
             request.push_str("\r\n");
         }
         request.push_str("\r\n");
         let is_framed = request.contains("chunked\r\n");
         // Mostly a body that fits, or the path of a body would be seldom seen.
         request.push_str(match entropy.below(3) {
-            0 => *entropy.pick(&BODIES),
+            0 => entropy.pick::<&str>(&BODIES),
             _ if is_framed => "5\r\nhello\r\n0\r\n\r\n",
             _ if request.contains("Content-Length: 5\r\n") => "hello",
             _ => "",
@@ -178,7 +178,7 @@ fn frames(entropy: &SeededEntropy) -> Vec<u8> {
     let mut bytes = PREFACE.to_vec();
     let mut stream = 1;
     let is_wild = entropy.below(3) == 0;
-    for _ in 0..1 + entropy.below(8) {
+    for _ in 0..=entropy.below(8) {
         let payload = entropy.take::<64>()[..below(entropy, 65)].to_vec();
         if is_wild && entropy.below(3) == 0 {
             // Known frames of any size, unknown ones, on any stream.

@@ -167,7 +167,7 @@ fn request(entropy: &SeededEntropy, is_last: bool) -> Sent {
             bytes.extend(b"0\r\n\r\n");
         }
         _ if matches!(method, "POST" | "PUT" | "PATCH") => {
-            bytes = format!("{head}Content-Length: 0\r\n\r\n").into_bytes()
+            bytes = format!("{head}Content-Length: 0\r\n\r\n").into_bytes();
         }
         _ => bytes = format!("{head}\r\n").into_bytes(),
     }

@@ -64,7 +64,7 @@ fn flood(world: &FileWorld, of: &[u8], takes_answers: bool) -> End {
 
 /// Reads what comes; whether it is up to the end of the connection.
 fn ends(stream: &mut TcpStream) -> bool {
-    let mut piece = [0; 65_536];
+    let mut piece = [0; 16_384];
     loop {
         match stream.read(&mut piece) {
             Ok(0) => return true,

@@ -1,4 +1,4 @@
-//! The semantics of the Gateway API's HTTPRoute by example, in our own words: `testkit/fixtures/golden/gateway-api.json`.
+//! The semantics of the Gateway API's `HTTPRoute` by example, in our own words: `testkit/fixtures/golden/gateway-api.json`.
 //!
 //! A row is `METHOD [host]/path [fields] -> what follows`: the service that gets it (`got` a target, `at` a host, `copied to`
 //! another one), or a status with the `Location` of a redirect. Where this gateway differs on purpose, the group says so.

@@ -18,7 +18,7 @@ const PATTERN: usize = 65_521;
 /// Pieces in which bodies are sent.
 const PIECE: usize = 128 * 1024;
 /// No exchange takes longer, on a busy machine either.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// What the gateway may take beyond what it has taken for a small body.
 const MOST_KIB: u64 = 4 * 1024;
 

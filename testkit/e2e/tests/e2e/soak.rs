@@ -83,7 +83,13 @@ impl Scene {
     fn trouble(&self, length: Duration) {
         let (begin, runtime) = (Instant::now(), Runtime::new().unwrap());
         let is_over = || begin.elapsed() >= length;
-        let until = |work: &dyn Fn(u64)| (0..).take_while(|_| !is_over()).for_each(work);
+        let until = |work: &dyn Fn(u64)| {
+            let mut number = 0;
+            while !is_over() {
+                work(number);
+                number += 1;
+            }
+        };
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| until(&|number| self.keep(number)));
