@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_millis(200);
 
 /// A service whose running requests are counted, with short limits.
 pub(crate) fn counted(url: &str) -> Setup {
-    let breaker = CircuitBreaker { max_requests: 4, max_pending: None };
+    let breaker = CircuitBreaker { max_requests: 4, max_pending: None, max_connections: None };
     let setup = Setup::open(&[url]).with(|settings| {
         settings.timeouts.proxy = LIMIT;
         settings.timeouts.body_idle = LIMIT * 2;

@@ -3,10 +3,11 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::Method;
 use novagate_policies::ConfigObject;
-use novagate_routing::{HealthCheck, Mirror, RouteAction};
+use novagate_routing::{HealthCheck, Mirror, ProbeKind, RouteAction};
 use tokio::sync::Semaphore;
 
 use crate::harness::{Certificate, HELLO, Setup, Upstream, get as get_http1, route, service, wait_until};
@@ -289,7 +290,7 @@ async fn copies_and_probes_speak_http_2_too() {
     let (upstream, copies) = (Upstream::fixed(HELLO), Http2Upstream::hello().await);
     let mut second = service(2, "copies", &[&copies.url]);
     http2(&mut second);
-    second.health_check = Some(HealthCheck { path: "/health".into(), interval: std::time::Duration::from_secs(1) });
+    second.health_check = Some(Box::new(HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/health"))));
     let mut first = route(1, "/*", "up");
     if let RouteAction::Forward(forward) = &mut first.route.action {
         forward.mirror = Some(Mirror { service: crate::harness::name("copies"), percent: 100 });

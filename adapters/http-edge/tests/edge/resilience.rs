@@ -9,7 +9,6 @@ use std::time::Duration;
 use novagate_kernel::ServiceId;
 use novagate_ports_edge::{UpstreamEvent, UpstreamState};
 use novagate_routing::{CircuitBreaker, HealthCheck, OutlierDetection, ProbeKind};
-use socket2::SockRef;
 
 use crate::harness::{Client, Edge, HELLO, Setup, Upstream, compile, get, nobody, wait_until};
 use crate::observe::events;

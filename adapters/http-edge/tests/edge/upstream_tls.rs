@@ -269,7 +269,7 @@ fn an_edit_of_the_rules_holds_for_the_next_request() {
     };
     assert_eq!(ask(), "none");
     let objects = [
-        ConfigObject::Service(Service { tls: Some(showing("own")), ..service(1, "up-1", &[&upstream.url]) }),
+        ConfigObject::Service(Service { tls: Some(Box::new(showing("own"))), ..service(1, "up-1", &[&upstream.url]) }),
         ConfigObject::Route(route(1, "/1", "up-1")),
     ];
     edge.live.store(Some(std::sync::Arc::new(crate::harness::compile(2, &objects))));

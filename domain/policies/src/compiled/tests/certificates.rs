@@ -23,12 +23,9 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn whose(config: &CompiledConfig, facts: &CertificateFacts, now: Timestamp) -> Option<String> {
-    match config.credential_of_certificate(facts, now) {
-        Credential::Proven { kind: CredentialKind::Certificate, identity } => {
-            identity.consumer().map(|consumer| consumer.name.to_string())
-        }
-        _ => None,
-    }
+    let credential = config.credential_of_certificate(facts, now);
+    let Credential::Proven { kind: CredentialKind::Certificate, identity } = credential else { return None };
+    identity.consumer().map(|consumer| consumer.name.to_string())
 }
 
 #[test]
