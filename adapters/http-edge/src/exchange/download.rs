@@ -138,13 +138,12 @@ impl Exchange<'_> {
                 self.client.output.extend_from_slice(received.get(..count).unwrap_or_default());
                 self.conn.input.consume(count);
                 self.download.phase = Phase::Ended;
+                self.pass_trailers();
             }
             Phase::Known(left) => {
                 self.download.direct = usize::try_from(*left).map_or(received.len(), |left| left.min(received.len()));
-                if self.download.direct as u64 == *left
-                    && let Some(trailers) = self.conn.transport.take_trailers()
-                {
-                    self.client.transport.trail(trailers);
+                if self.download.direct as u64 == *left {
+                    self.pass_trailers();
                 }
             }
             Phase::UntilClose if !self.terms.is_http_10 => {
@@ -171,6 +170,13 @@ impl Exchange<'_> {
             Phase::Ended | Phase::Switched => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Hands on what stands behind a body of known length, before its last bytes go.
+    fn pass_trailers(&mut self) {
+        if let Some(trailers) = self.conn.transport.take_trailers() {
+            self.client.transport.trail(trailers);
+        }
     }
 
     fn end_chunks(&mut self, trailers: &[u8]) {
