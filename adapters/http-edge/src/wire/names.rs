@@ -126,7 +126,7 @@ impl FieldName {
             17 => &NAMES_OF_17,
             18 => &NAMES_OF_18,
             19 => &NAMES_OF_19,
-            _ => return Self::Plain,
+            _ => &[],
         };
         let words = words(name);
         known.iter().find(|(known, _)| *known == words).map_or_else(|| Self::other(name), |&(_, means)| means)

@@ -93,7 +93,7 @@ fn answer(asked: &Received) -> Answer {
     match kind {
         "empty" => Answer::new(200, ""),
         "chunked" => Answer::new(200, body).framed(AnswerFraming::Chunked),
-        "close" => Answer::new(200, body).framed(AnswerFraming::Close),
+        "close" => Answer::new(200, body).header("Connection", "close").framed(AnswerFraming::Close),
         "none" => Answer::new(204, ""),
         "same" => Answer::new(304, "").header("ETag", "\"a\""),
         "gone" => Answer::new(404, "gone").header("Content-Type", "text/plain"),

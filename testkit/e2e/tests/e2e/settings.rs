@@ -82,7 +82,7 @@ fn malformed(key: &KeyDoc) -> Option<String> {
     match (key.rule, key.name) {
         // Any text is a path or a password.
         (Rule::Form("a path" | "a password" | "paths separated by commas"), _) => None,
-        (Rule::Form(_), "JWT_ISSUER" | "JWT_AUDIENCE") => Some(canary("x").repeat(40)),
+        (Rule::Form(_), "JWT_ISSUER" | "JWT_AUDIENCE" | "ZONE") => Some(canary("x").repeat(40)),
         (Rule::Number { .. } | Rule::NotBuilt | Rule::Form(_), _) => Some(canary("value")),
     }
 }

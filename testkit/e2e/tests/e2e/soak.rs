@@ -251,7 +251,8 @@ fn after_hours_of_trouble_the_gateway_holds_what_it_held_before() {
     scene.trouble(length());
     let after = scene.holdings_at_rest();
     let told = format!("{before:?} before, {after:?} after {:?}", scene.done);
-    assert!(after.descriptors <= before.descriptors && after.threads <= before.threads, "{told}");
+    // Threads that wait for files come and go; a leak would have made one for each of thousands.
+    assert!(after.descriptors <= before.descriptors && after.threads <= before.threads + 2, "{told}");
     assert!(after.own_memory_kib <= before.own_memory_kib + MOST_KIB, "{told}");
     let Counts { requests, connections, streams, websockets, aborted, failed } = &scene.done;
     let enough =
