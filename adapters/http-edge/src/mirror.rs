@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use novagate_framing::BodyKind;
@@ -110,15 +110,8 @@ impl MirroredRequest {
         answer: &mut Answer,
         worker: &Worker,
     ) -> Poll<Option<bool>> {
-        while let Some(rest) = self.head.get(*sent..).filter(|rest| !rest.is_empty()) {
-            match conn.transport.poll_send(cx, &[rest, b""]) {
-                Poll::Ready(Ok(count)) => *sent += count,
-                Poll::Ready(Err(_broken)) => return Poll::Ready(None),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        if conn.transport.poll_flush(cx).is_pending() {
-            return Poll::Pending;
+        if ready!(conn.poll_send_all(cx, &self.head, sent)).is_err() {
+            return Poll::Ready(None);
         }
         loop {
             match answer.read(conn, self.asks_head_only) {

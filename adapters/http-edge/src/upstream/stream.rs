@@ -1,7 +1,7 @@
 //! A connection to an upstream.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::slots::Slot;
 use crate::transport::Transport;
@@ -30,5 +30,18 @@ impl UpstreamConn {
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, store: &BufferStore) -> Poll<io::Result<usize>> {
         self.input.provide(store);
         self.transport.poll_fill(cx, &mut self.input)
+    }
+
+    /// Sends all of these bytes, of which so many were sent before.
+    pub(crate) fn poll_send_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        sent: &mut usize,
+    ) -> Poll<io::Result<()>> {
+        while let Some(rest) = bytes.get(*sent..).filter(|rest| !rest.is_empty()) {
+            *sent += ready!(self.transport.poll_send(cx, &[rest, b""]))?;
+        }
+        self.transport.poll_flush(cx)
     }
 }

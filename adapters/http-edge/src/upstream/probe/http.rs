@@ -1,7 +1,7 @@
 //! A probe by HTTP/1.1: one GET on a connection of its own.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use novagate_routing::HttpProbe;
 
@@ -28,15 +28,8 @@ fn poll_status(
     sent: &mut usize,
     store: &BufferStore,
 ) -> Poll<Option<u16>> {
-    while let Some(rest) = request.get(*sent..).filter(|rest| !rest.is_empty()) {
-        match conn.transport.poll_send(cx, &[rest, b""]) {
-            Poll::Ready(Ok(count)) => *sent += count,
-            Poll::Ready(Err(_broken)) => return Poll::Ready(None),
-            Poll::Pending => return Poll::Pending,
-        }
-    }
-    if conn.transport.poll_flush(cx).is_pending() {
-        return Poll::Pending;
+    if ready!(conn.poll_send_all(cx, request, sent)).is_err() {
+        return Poll::Ready(None);
     }
     loop {
         match ResponseParser::default().parse(conn.input.unread(), false, &mut Vec::new()) {
