@@ -1,7 +1,7 @@
 //! Clients that speak HTTP/2, by a library and by hand.
 
 use std::future::poll_fn;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::harness::{Edge, PATIENCE};
+use crate::harness_http2_upstream::next;
 
 /// A connection; it is driven by a task of its own.
 pub(crate) struct Http2 {
@@ -182,15 +183,7 @@ pub(crate) fn raw(edge: &Edge) -> TcpStream {
 
 /// Reads frames until one of these kinds comes: its kind and payload; nothing at the end.
 pub(crate) fn next_frame(stream: &mut TcpStream, kinds: &[u8]) -> Option<(u8, Vec<u8>)> {
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).ok()?;
-        let mut payload = vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];
-        stream.read_exact(&mut payload).ok()?;
-        if kinds.contains(&head[3]) {
-            return Some((head[3], payload));
-        }
-    }
+    next(stream, kinds).map(|frame| (frame.kind, frame.payload))
 }
 
 /// The reason in a frame that ends a stream or a connection.

@@ -61,21 +61,23 @@ fn assert_lines_answer(banner: &str, statuses: [u16; 3]) {
     }
 }
 
-/// Words that begin a line of the banner and name what follows.
+/// Words that begin a line of the banner and name what follows, in its order.
+const LABELS: [&str; 11] = [
+    "control plane",
+    "gateway",
+    "gateway admin",
+    "demo upstream",
+    "data",
+    "tenant",
+    "e-mail",
+    "password",
+    "API token",
+    "gateway key",
+    "consumer key",
+];
+
+/// Those that the banner has.
 fn labels(banner: &str) -> Vec<&str> {
-    const LABELS: [&str; 11] = [
-        "control plane",
-        "gateway admin",
-        "gateway key",
-        "gateway",
-        "demo upstream",
-        "data",
-        "tenant",
-        "e-mail",
-        "password",
-        "API token",
-        "consumer key",
-    ];
     let label = |line: &str| LABELS.into_iter().find(|label| line.starts_with(&format!("  {label}  ")));
     banner.lines().filter_map(label).collect()
 }
@@ -85,26 +87,13 @@ fn the_curl_lines_of_the_banner_work_as_printed_at_the_first_start_and_at_the_se
     let mut dev = Dev::new();
     let first = dev.start_for_people(&[]);
     assert!(first.starts_with("NovaGate is ready.\n"), "{first}");
-    let all = [
-        "control plane",
-        "gateway",
-        "gateway admin",
-        "demo upstream",
-        "data",
-        "tenant",
-        "e-mail",
-        "password",
-        "API token",
-        "gateway key",
-        "consumer key",
-    ];
-    assert_eq!(labels(&first), all, "{first}");
+    assert_eq!(labels(&first), LABELS, "{first}");
     assert_lines_answer(&first, [200, 200, 200]);
     assert!(curl_lines(&first)[2].contains("X-API-Key: ck_"));
     assert_eq!(dev.interrupt().code, Some(0));
 
     let second = dev.start_for_people(&["dev"]);
-    assert_eq!(labels(&second), all[..5], "credentials are shown once:\n{second}");
+    assert_eq!(labels(&second), LABELS[..5], "credentials are shown once:\n{second}");
     assert!(second.contains("were shown at the first start"), "{second}");
     assert!(!second.contains("ck_") && !second.contains("gw_"), "{second}");
     assert_lines_answer(&second, [200, 200, 401]);
