@@ -13,9 +13,10 @@ use novagate_ports_base::{Clock, ObjectCodec, PortError};
 use novagate_ports_edge::{ConfigHost, LiveConfig, QuarantinedSlot, SnapshotStore, Staged};
 use novagate_sync::{ByeCode, ConfigSet, NackedObject, ObjectFaultCode};
 
+use crate::names::Names;
 use crate::status::{ConfigSource, EdgeStatus, StatusCell};
 
-/// How many compiled configurations are remembered so that records of requests that they served find their names.
+/// How many configurations' names are remembered for records of requests that they served.
 const REMEMBERED_TABLES: usize = 16;
 /// Most objects named in a refusal.
 const MAX_NACKED: usize = 64;
@@ -49,7 +50,7 @@ pub struct Edge {
 #[derive(Default)]
 struct Tables {
     last: u32,
-    remembered: VecDeque<(u32, Arc<CompiledConfig>)>,
+    remembered: VecDeque<(u32, Arc<Names>)>,
     /// Keys that were revoked ahead of the configuration that drops them.
     revoked: BTreeSet<KeyDigest>,
     /// What was served until it was too old, for when the control plane is back.
@@ -133,10 +134,10 @@ impl Edge {
         self.deps.live.load().as_ref().map(|live| Arc::clone(&live.compiled))
     }
 
-    /// The compiled configuration that a record refers to, while it is remembered.
-    pub(crate) fn table(&self, number: u32) -> Option<Arc<CompiledConfig>> {
+    /// The names that a record's numbers stand for, while they are remembered.
+    pub(crate) fn names(&self, table: u32) -> Option<Arc<Names>> {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = tables.remembered.iter().rev().find(|(known, _)| *known == number)?;
+        let found = tables.remembered.iter().rev().find(|(known, _)| *known == table)?;
         Some(Arc::clone(&found.1))
     }
 
@@ -170,7 +171,8 @@ impl Edge {
         tables.expired = None;
         tables.last = tables.last.wrapping_add(1);
         let table = tables.last;
-        tables.remembered.push_back((table, Arc::clone(&compiled)));
+        let before = tables.remembered.back().map(|(_, names)| Arc::clone(names)).unwrap_or_default();
+        tables.remembered.push_back((table, Arc::new(Names::new(&compiled, &before))));
         if tables.remembered.len() > REMEMBERED_TABLES {
             tables.remembered.pop_front();
         }

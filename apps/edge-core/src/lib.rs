@@ -7,6 +7,7 @@
 mod cached;
 mod counting;
 mod edge;
+mod names;
 mod recorder;
 mod status;
 

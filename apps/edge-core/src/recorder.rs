@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use novagate_kernel::{ErrorCode, RouteId, Timestamp};
-use novagate_policies::{CompiledConfig, CompiledRoute, CompiledService};
+use novagate_policies::CompiledService;
 use novagate_ports_base::Clock;
 use novagate_ports_edge::{
     BatchCodec, LoggedRequest, MetricSource, MetricVisitor, RecordSink, RecordSource, TelemetryItem, UpstreamHealth,
@@ -18,6 +18,7 @@ use novagate_records::{
 use tokio::sync::mpsc;
 
 use crate::Edge;
+use crate::names::Names;
 
 /// Most records of one batch.
 const BATCH_RECORDS: usize = 1_000;
@@ -74,9 +75,9 @@ impl Recorder {
         records.clear();
         self.deps.records.drain(&mut records, TURN_RECORDS);
         for run in records.chunk_by(|left, right| left.table == right.table) {
-            let config = run.first().and_then(|record| self.edge.table(record.table));
+            let names = run.first().and_then(|record| self.edge.names(record.table)).unwrap_or_default();
             for part in run.chunks(BATCH_RECORDS) {
-                self.take(part, config.as_deref());
+                self.take(part, &names);
             }
         }
         let taken = records.len();
@@ -97,13 +98,12 @@ impl Recorder {
         self.close_window(self.deps.clock.now());
     }
 
-    fn take(&mut self, records: &[RequestRecord], config: Option<&CompiledConfig>) {
+    fn take(&mut self, records: &[RequestRecord], names: &Names) {
         let mut logs = LogBatch { routes: Vec::new(), entries: Vec::with_capacity(records.len()) };
         let mut positions = BTreeMap::new();
         let mut errors = Vec::new();
         for record in records {
-            let route = config.and_then(|config| route_of(config, record));
-            let service = config.and_then(|config| config.service_at(record.service));
+            let (route, service) = (names.route(record.route), names.service(record.service));
             self.deps.sink.write(&LoggedRequest {
                 at: record.at,
                 request_id: record.request_id,
@@ -195,10 +195,6 @@ impl Recorder {
             self.dropped.fetch_add(u64::from(records), Ordering::Relaxed);
         }
     }
-}
-
-fn route_of<'a>(config: &'a CompiledConfig, record: &RequestRecord) -> Option<&'a CompiledRoute> {
-    if record.route == NO_INDEX { None } else { config.route(record.route).map(AsRef::as_ref) }
 }
 
 fn upstream_us(record: &RequestRecord) -> Option<u32> {

@@ -110,11 +110,6 @@ impl CompiledConfig {
         self.parts.services.get(index.as_usize())
     }
 
-    /// The service with the number that stands in records.
-    pub fn service_at(&self, number: u32) -> Option<&Arc<CompiledService>> {
-        self.service(ServiceIndex::new(number))
-    }
-
     /// The service with this id.
     pub fn service_by_id(&self, id: ServiceId) -> Option<&Arc<CompiledService>> {
         let at = self.parts.services.binary_search_by_key(&id, |service| service.id).ok()?;
