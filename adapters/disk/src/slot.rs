@@ -1,8 +1,9 @@
 //! The format of a slot: one JSON document, a line break, and the SHA-256 of everything before it.
 
-use bytes::Bytes;
+use std::borrow::Cow;
+
 use novagate_kernel::{Digest, Epoch, Head, ObjectKind, ObjectRef, Revision, TenantId};
-use novagate_sync::{ConfigSet, WireObject, object_digest};
+use novagate_sync::{ConfigSet, ObjectPack, WireObject, object_digest};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -29,31 +30,30 @@ const VERSION: u32 = 1;
 const CHECKSUM_CHARS: usize = 64;
 
 #[derive(Serialize, Deserialize)]
-struct SlotDocument {
+struct SlotDocument<'a> {
     version: u32,
     generation: u64,
     tenant: String,
     epoch: u64,
     seq: u64,
     digest: String,
-    objects: Vec<ObjectDocument>,
+    #[serde(borrow)]
+    objects: Vec<ObjectDocument<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct ObjectDocument {
-    kind: String,
-    id: String,
-    body: String,
+struct ObjectDocument<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    body: Cow<'a, str>,
 }
 
 impl Slot {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         let head = self.config.head();
-        let object = |object: &WireObject| ObjectDocument {
-            kind: object.reference().kind.as_str().to_owned(),
-            id: object.reference().id.to_string(),
-            body: String::from_utf8_lossy(object.body()).into_owned(),
-        };
         let document = SlotDocument {
             version: VERSION,
             generation: self.generation,
@@ -61,7 +61,7 @@ impl Slot {
             epoch: head.revision.epoch.get(),
             seq: head.revision.seq,
             digest: head.digest.to_string(),
-            objects: self.config.objects().map(object).collect(),
+            objects: self.config.objects().map(object_document).collect(),
         };
         let mut content = serde_json::to_vec(&document)?;
         content.push(b'\n');
@@ -76,15 +76,14 @@ impl Slot {
         if object_digest(document).to_string().as_bytes() != checksum {
             return Err(SlotFault::Checksum);
         }
-        let document: SlotDocument = serde_json::from_slice(document).map_err(|_| SlotFault::Format)?;
+        let document: SlotDocument<'_> = serde_json::from_slice(document).map_err(|_| SlotFault::Format)?;
         if document.version != VERSION {
             return Err(SlotFault::Format);
         }
         let epoch = Epoch::try_from_u64(document.epoch).map_err(|_| SlotFault::Format)?;
         let digest = Digest::parse(&document.digest).map_err(|_| SlotFault::Format)?;
         let head = Head { revision: Revision { epoch, seq: document.seq }, digest };
-        let objects = document.objects.into_iter().map(wire_object).collect::<Option<Vec<_>>>();
-        let objects = objects.ok_or(SlotFault::Format)?;
+        let objects = wire_objects(document.objects).ok_or(SlotFault::Format)?;
         Ok(Self {
             generation: document.generation,
             tenant: TenantId::parse(&document.tenant).map_err(|_| SlotFault::Format)?,
@@ -93,14 +92,28 @@ impl Slot {
     }
 }
 
-fn wire_object(document: ObjectDocument) -> Option<WireObject> {
-    let kind = ObjectKind::parse(&document.kind)?;
-    let id = Uuid::try_parse(&document.id).ok()?;
-    Some(WireObject::new(ObjectRef { kind, id }, Bytes::from(document.body)))
+fn object_document(object: &WireObject) -> ObjectDocument<'_> {
+    let reference = object.reference();
+    ObjectDocument {
+        kind: reference.kind.as_str().into(),
+        id: reference.id.to_string().into(),
+        body: String::from_utf8_lossy(object.body()),
+    }
+}
+
+fn wire_objects(documents: Vec<ObjectDocument<'_>>) -> Option<Vec<WireObject>> {
+    let mut pack = ObjectPack::default();
+    for document in documents {
+        let kind = ObjectKind::parse(&document.kind)?;
+        let id = Uuid::try_parse(&document.id).ok()?;
+        pack.push(ObjectRef { kind, id }, document.body.as_bytes());
+    }
+    Some(pack.into_objects())
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use novagate_kernel::RouteId;
 
     use super::*;

@@ -23,6 +23,6 @@ pub use self::{
     },
     hub::{ConfigOffer, HubEffect, HubMachine, SessionIdentity},
     node::{DialFailure, NodeEffect, NodeIdentity, NodeMachine, StageOutcome},
-    object::{ConfigSet, Delta, DeltaFault, WireObject, object_digest, tenant_digest},
+    object::{ConfigSet, Delta, DeltaFault, ObjectPack, WireObject, object_digest, tenant_digest},
     spool::{DroppedRecords, SpoolLimits},
 };

@@ -1,6 +1,7 @@
 //! Config objects as the protocol sees them: kind, id, digest and bytes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use novagate_kernel::{Digest, Head, ObjectKind, ObjectRef, Revision, encode_hex};
@@ -37,6 +38,34 @@ impl WireObject {
     }
 }
 
+/// Objects whose bodies lie side by side in one allocation: a large configuration is many small bodies.
+#[derive(Debug, Default)]
+pub struct ObjectPack {
+    bodies: Vec<u8>,
+    /// Where each body ends.
+    ends: Vec<(ObjectRef, usize)>,
+}
+
+impl ObjectPack {
+    /// Adds an object with its exact body bytes.
+    pub fn push(&mut self, reference: ObjectRef, body: &[u8]) {
+        self.bodies.extend_from_slice(body);
+        self.ends.push((reference, self.bodies.len()));
+    }
+
+    /// The objects in the order in which they came.
+    pub fn into_objects(self) -> Vec<WireObject> {
+        let mut bodies = Bytes::from(self.bodies.into_boxed_slice());
+        let mut begin = 0;
+        let objects = self.ends.into_iter().map(|(reference, end)| {
+            let body = bodies.split_to(end - begin);
+            begin = end;
+            WireObject::new(reference, body)
+        });
+        objects.collect()
+    }
+}
+
 /// The digest of one object: SHA-256 over its exact body bytes.
 pub fn object_digest(body: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(body).into())
@@ -60,12 +89,13 @@ pub fn tenant_digest<'a>(objects: impl IntoIterator<Item = (ObjectRef, &'a Diges
     Digest::from_bytes(hash.finalize().into())
 }
 
-/// A whole configuration: what a snapshot carries, a disk slot keeps and a delta is applied to.
+/// A whole configuration: what a snapshot carries, a disk slot keeps and a delta is applied to. Clones share the objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigSet {
     revision: Revision,
     digest: Digest,
-    objects: BTreeMap<ObjectRef, WireObject>,
+    /// Sorted by reference, each once.
+    objects: Arc<[WireObject]>,
 }
 
 /// The difference between two revisions.
@@ -98,9 +128,11 @@ pub enum DeltaFault {
 impl ConfigSet {
     /// A configuration of these objects; its digest is computed.
     pub fn new(revision: Revision, objects: impl IntoIterator<Item = WireObject>) -> Self {
-        let objects: BTreeMap<_, _> = objects.into_iter().map(|object| (object.reference, object)).collect();
+        let mut objects: Vec<WireObject> = objects.into_iter().collect();
+        objects.sort_by_key(WireObject::reference);
+        objects.dedup_by_key(|object| object.reference);
         let digest = digest_of(&objects);
-        Self { revision, digest, objects }
+        Self { revision, digest, objects: objects.into() }
     }
 
     /// A configuration that was announced with a digest, which must hold.
@@ -118,18 +150,13 @@ impl ConfigSet {
         if self.revision.epoch != delta.to.revision.epoch || self.revision.seq != delta.from {
             return Err(DeltaFault::Gap);
         }
-        let mut objects = self.objects.clone();
-        for reference in &delta.deletes {
-            objects.remove(reference);
-        }
-        for object in &delta.upserts {
-            objects.insert(object.reference, object.clone());
-        }
-        let digest = digest_of(&objects);
-        if digest != delta.to.digest {
-            return Err(DeltaFault::DigestMismatch);
-        }
-        Ok(Self { revision: delta.to.revision, digest, objects })
+        // What becomes of the objects that it names; of others nothing does.
+        let mut changes: BTreeMap<ObjectRef, Option<&WireObject>> =
+            delta.deletes.iter().map(|gone| (*gone, None)).collect();
+        changes.extend(delta.upserts.iter().map(|object| (object.reference, Some(object))));
+        let kept = self.objects.iter().filter(|object| !changes.contains_key(&object.reference));
+        let after = Self::new(delta.to.revision, kept.chain(changes.values().copied().flatten()).cloned());
+        if after.digest == delta.to.digest { Ok(after) } else { Err(DeltaFault::DigestMismatch) }
     }
 
     /// Which revision, with which content.
@@ -139,27 +166,28 @@ impl ConfigSet {
 
     /// The objects, services first.
     pub fn objects(&self) -> impl ExactSizeIterator<Item = &WireObject> {
-        self.objects.values()
+        self.objects.iter()
     }
 
     /// One object.
     pub fn get(&self, reference: ObjectRef) -> Option<&WireObject> {
-        self.objects.get(&reference)
+        let at = self.objects.binary_search_by_key(&reference, WireObject::reference).ok()?;
+        self.objects.get(at)
     }
 
     /// How many objects of a kind there are.
     pub fn count(&self, kind: ObjectKind) -> usize {
-        self.objects.keys().filter(|reference| reference.kind == kind).count()
+        self.objects.iter().filter(|object| object.reference.kind == kind).count()
     }
 
     /// Sum of the body sizes, bytes.
     pub fn body_bytes(&self) -> usize {
-        self.objects.values().map(|object| object.body.len()).sum()
+        self.objects.iter().map(|object| object.body.len()).sum()
     }
 }
 
-fn digest_of(objects: &BTreeMap<ObjectRef, WireObject>) -> Digest {
-    tenant_digest(objects.values().map(|object| (object.reference, &object.digest)))
+fn digest_of(objects: &[WireObject]) -> Digest {
+    tenant_digest(objects.iter().map(|object| (object.reference, &object.digest)))
 }
 
 #[cfg(test)]
@@ -212,6 +240,27 @@ mod tests {
         let gone: ObjectRef = ServiceId::from_entropy([1; 16]).into();
         let wrong = Delta { from: 1, to, upserts: vec![], deletes: vec![gone] };
         assert_eq!(before.apply(&wrong), Err(DeltaFault::DigestMismatch));
+    }
+
+    #[test]
+    fn a_delta_that_deletes_and_sends_an_object_leaves_it_there() {
+        let before = base();
+        let sent = object(RouteId::from_entropy([2; 16]), "{\"name\":\"c\"}");
+        let kept = before.objects().filter(|object| object.reference() != sent.reference()).cloned();
+        let after = ConfigSet::new(revision(2), kept.chain([sent.clone()]));
+        let delta = Delta { from: 1, to: after.head(), deletes: vec![sent.reference()], upserts: vec![sent] };
+        assert_eq!(before.apply(&delta), Ok(after));
+    }
+
+    #[test]
+    fn packed_objects_are_the_same_objects() {
+        let objects: Vec<WireObject> =
+            base().objects().cloned().chain([object(RouteId::from_entropy([9; 16]), "")]).collect();
+        let mut pack = ObjectPack::default();
+        for object in &objects {
+            pack.push(object.reference(), object.body());
+        }
+        assert_eq!(pack.into_objects(), objects);
     }
 
     #[test]

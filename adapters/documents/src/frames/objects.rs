@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use novagate_kernel::{Digest, ObjectKind, ObjectRef};
-use novagate_sync::{ConfigSet, Delta, Frame, WireObject};
+use novagate_sync::{ConfigSet, Delta, Frame, ObjectPack, WireObject};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -101,10 +100,10 @@ fn object_v1(object: &WireObject) -> ObjectV1<'_> {
 
 fn wire_objects(frame: &'static str, objects: &[ObjectV1<'_>]) -> Result<Vec<WireObject>, FrameError> {
     at_most(frame, "objects", objects.len(), MAX_OBJECTS)?;
-    let wire = |object: &ObjectV1<'_>| {
+    let mut pack = ObjectPack::default();
+    for object in objects {
         at_most(frame, "bytes in a body", object.body.get().len(), MAX_BODY_BYTES)?;
-        let reference = ObjectRef { kind: object.kind.0, id: object.id.0 };
-        Ok(WireObject::new(reference, Bytes::copy_from_slice(object.body.get().as_bytes())))
-    };
-    objects.iter().map(wire).collect()
+        pack.push(ObjectRef { kind: object.kind.0, id: object.id.0 }, object.body.get().as_bytes());
+    }
+    Ok(pack.into_objects())
 }

@@ -1,11 +1,11 @@
 //! What is sealed: one JSON document for the configuration, one list of digests for what was revoked.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use novagate_access::KeyDigest;
 use novagate_kernel::{Digest, Epoch, Head, ObjectKind, ObjectRef, Revision, TenantId};
-use novagate_sync::{ConfigSet, WireObject};
+use novagate_sync::{ConfigSet, ObjectPack, WireObject};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -58,58 +58,69 @@ pub(super) enum DocumentFault {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document {
+struct Document<'a> {
     version: u32,
     tenant: String,
     epoch: u64,
     seq: u64,
     digest: String,
-    objects: Vec<ObjectDocument>,
+    #[serde(borrow)]
+    objects: Vec<ObjectDocument<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct ObjectDocument {
-    kind: String,
-    id: String,
-    body: String,
+struct ObjectDocument<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    body: Cow<'a, str>,
 }
 
 pub(super) fn encode_config(tenant: TenantId, config: &ConfigSet) -> Result<Vec<u8>, serde_json::Error> {
     let head = config.head();
-    let object = |object: &WireObject| ObjectDocument {
-        kind: object.reference().kind.as_str().to_owned(),
-        id: object.reference().id.to_string(),
-        body: String::from_utf8_lossy(object.body()).into_owned(),
-    };
     serde_json::to_vec(&Document {
         version: VERSION,
         tenant: tenant.to_string(),
         epoch: head.revision.epoch.get(),
         seq: head.revision.seq,
         digest: head.digest.to_string(),
-        objects: config.objects().map(object).collect(),
+        objects: config.objects().map(object_document).collect(),
     })
 }
 
 pub(super) fn decode_config(content: &[u8]) -> Result<Kept, DocumentFault> {
     let read = || {
-        let document: Document =
-            serde_json::from_slice(content).ok().filter(|read: &Document| read.version == VERSION)?;
+        let document: Document<'_> =
+            serde_json::from_slice(content).ok().filter(|read: &Document<'_>| read.version == VERSION)?;
         let epoch = Epoch::try_from_u64(document.epoch).ok()?;
         let digest = Digest::parse(&document.digest).ok()?;
         let head = Head { revision: Revision { epoch, seq: document.seq }, digest };
-        let objects: Vec<WireObject> = document.objects.into_iter().map(wire_object).collect::<Option<_>>()?;
-        Some((TenantId::parse(&document.tenant).ok()?, head, objects))
+        Some((TenantId::parse(&document.tenant).ok()?, head, wire_objects(document.objects)?))
     };
     let (tenant, head, objects) = read().ok_or(DocumentFault::Format)?;
     let config = ConfigSet::verified(head, objects).map_err(|_| DocumentFault::Digest)?;
     Ok(Kept { tenant, config })
 }
 
-fn wire_object(document: ObjectDocument) -> Option<WireObject> {
-    let kind = ObjectKind::parse(&document.kind)?;
-    let id = Uuid::try_parse(&document.id).ok()?;
-    Some(WireObject::new(ObjectRef { kind, id }, Bytes::from(document.body)))
+fn object_document(object: &WireObject) -> ObjectDocument<'_> {
+    let reference = object.reference();
+    ObjectDocument {
+        kind: reference.kind.as_str().into(),
+        id: reference.id.to_string().into(),
+        body: String::from_utf8_lossy(object.body()),
+    }
+}
+
+fn wire_objects(documents: Vec<ObjectDocument<'_>>) -> Option<Vec<WireObject>> {
+    let mut pack = ObjectPack::default();
+    for document in documents {
+        let kind = ObjectKind::parse(&document.kind)?;
+        let id = Uuid::try_parse(&document.id).ok()?;
+        pack.push(ObjectRef { kind, id }, document.body.as_bytes());
+    }
+    Some(pack.into_objects())
 }
 
 /// One digest after the other, 32 bytes each.
