@@ -1,10 +1,12 @@
 //! The format of a slot: one JSON document, a line break, and the SHA-256 of everything before it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use novagate_kernel::{Digest, Epoch, Head, ObjectKind, ObjectRef, Revision, TenantId};
 use novagate_sync::{ConfigSet, ObjectPack, WireObject, object_digest};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 /// What a slot holds.
@@ -29,16 +31,16 @@ pub(crate) enum SlotFault {
 const VERSION: u32 = 1;
 const CHECKSUM_CHARS: usize = 64;
 
+/// The document, with its objects written from where they are or read to where they stay.
 #[derive(Serialize, Deserialize)]
-struct SlotDocument<'a> {
+struct SlotDocument<O> {
     version: u32,
     generation: u64,
     tenant: String,
     epoch: u64,
     seq: u64,
     digest: String,
-    #[serde(borrow)]
-    objects: Vec<ObjectDocument<'a>>,
+    objects: O,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +53,12 @@ struct ObjectDocument<'a> {
     body: Cow<'a, str>,
 }
 
+/// Written one after the other.
+struct Written<'a>(&'a ConfigSet);
+
+/// Read one after the other: nothing of an object is left but what stays.
+struct Read(ObjectPack);
+
 impl Slot {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         let head = self.config.head();
@@ -61,7 +69,7 @@ impl Slot {
             epoch: head.revision.epoch.get(),
             seq: head.revision.seq,
             digest: head.digest.to_string(),
-            objects: self.config.objects().map(object_document).collect(),
+            objects: Written(&self.config),
         };
         let mut content = serde_json::to_vec(&document)?;
         content.push(b'\n');
@@ -76,18 +84,17 @@ impl Slot {
         if object_digest(document).to_string().as_bytes() != checksum {
             return Err(SlotFault::Checksum);
         }
-        let document: SlotDocument<'_> = serde_json::from_slice(document).map_err(|_| SlotFault::Format)?;
+        let document: SlotDocument<Read> = serde_json::from_slice(document).map_err(|_| SlotFault::Format)?;
         if document.version != VERSION {
             return Err(SlotFault::Format);
         }
         let epoch = Epoch::try_from_u64(document.epoch).map_err(|_| SlotFault::Format)?;
         let digest = Digest::parse(&document.digest).map_err(|_| SlotFault::Format)?;
         let head = Head { revision: Revision { epoch, seq: document.seq }, digest };
-        let objects = wire_objects(document.objects).ok_or(SlotFault::Format)?;
         Ok(Self {
             generation: document.generation,
             tenant: TenantId::parse(&document.tenant).map_err(|_| SlotFault::Format)?,
-            config: ConfigSet::verified(head, objects).map_err(|_| SlotFault::Digest)?,
+            config: ConfigSet::verified(head, document.objects.0.into_objects()).map_err(|_| SlotFault::Digest)?,
         })
     }
 }
@@ -101,14 +108,36 @@ fn object_document(object: &WireObject) -> ObjectDocument<'_> {
     }
 }
 
-fn wire_objects(documents: Vec<ObjectDocument<'_>>) -> Option<Vec<WireObject>> {
-    let mut pack = ObjectPack::default();
-    for document in documents {
-        let kind = ObjectKind::parse(&document.kind)?;
-        let id = Uuid::try_parse(&document.id).ok()?;
-        pack.push(ObjectRef { kind, id }, document.body.as_bytes());
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.objects().map(object_document))
     }
-    Some(pack.into_objects())
+}
+
+impl<'de> Deserialize<'de> for Read {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ReadVisitor)
+    }
+}
+
+struct ReadVisitor;
+
+impl<'de> Visitor<'de> for ReadVisitor {
+    type Value = Read;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Read, A::Error> {
+        let mut pack = ObjectPack::default();
+        while let Some(document) = seq.next_element::<ObjectDocument<'de>>()? {
+            let kind = ObjectKind::parse(&document.kind).ok_or_else(|| A::Error::custom("no kind of objects"))?;
+            let id = Uuid::try_parse(&document.id).map_err(A::Error::custom)?;
+            pack.push(ObjectRef { kind, id }, document.body.as_bytes());
+        }
+        Ok(Read(pack))
+    }
 }
 
 #[cfg(test)]

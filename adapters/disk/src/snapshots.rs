@@ -30,6 +30,8 @@ pub struct DiskSnapshots {
 #[derive(Debug)]
 struct State {
     folder: PathBuf,
+    /// Which generation each slot holds, 0 for one that is empty or damaged; known once they were read.
+    generations: Option<[u64; 2]>,
     /// Held so that the directory stays locked for as long as somebody may write to it.
     _data_dir: Arc<DataDir>,
 }
@@ -38,17 +40,17 @@ impl DiskSnapshots {
     /// Keeps configurations in this directory.
     pub fn new(data_dir: Arc<DataDir>) -> Self {
         let folder = data_dir.path().to_owned();
-        Self { state: Arc::new(Mutex::new(State { folder, _data_dir: data_dir })) }
+        Self { state: Arc::new(Mutex::new(State { folder, generations: None, _data_dir: data_dir })) }
     }
 
     /// File work leaves the runtime's threads; a caller that goes away does not interrupt it.
     async fn on_files<T: Send + 'static>(
         &self,
         op: &'static str,
-        work: impl FnOnce(&State) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut State) -> io::Result<T> + Send + 'static,
     ) -> Result<T, PortError> {
         let state = Arc::clone(&self.state);
-        let job = move || work(&state.lock().unwrap_or_else(PoisonError::into_inner));
+        let job = move || work(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
         let outcome = tokio::task::spawn_blocking(job).await.map_err(PortError::wrap(op, FaultKind::Unavailable))?;
         outcome.map_err(PortError::wrap(op, FaultKind::Unavailable))
     }
@@ -76,11 +78,16 @@ impl State {
         self.folder.join(name)
     }
 
-    fn load(&self, tenant: Option<TenantId>) -> io::Result<LoadReport> {
+    fn load(&mut self, tenant: Option<TenantId>) -> io::Result<LoadReport> {
         let mut report = LoadReport::default();
         let mut newest: Option<Slot> = None;
-        for name in SLOTS {
-            match self.read_slot(name)? {
+        let mut generations = [0; 2];
+        for (name, generation) in SLOTS.into_iter().zip(&mut generations) {
+            let read = self.read_slot(name)?;
+            if let Some(Ok(slot)) = &read {
+                *generation = slot.generation;
+            }
+            match read {
                 None => {}
                 Some(Ok(slot)) if tenant.is_some_and(|wanted| wanted != slot.tenant) => {
                     let reason = "it belongs to another tenant".to_owned();
@@ -94,6 +101,7 @@ impl State {
                 }
             }
         }
+        self.generations = Some(generations);
         if let Some(slot) = newest {
             let revoked = journal::read(&self.file(JOURNAL))?.into_iter().collect();
             report.newest = Some(LoadedSnapshot { tenant: slot.tenant, config: slot.config, revoked });
@@ -102,27 +110,33 @@ impl State {
     }
 
     /// Writes over the older or damaged slot, never over the newest valid one.
-    fn save(&self, tenant: TenantId, config: ConfigSet) -> io::Result<()> {
-        let generations = SLOTS.map(|name| match self.read_slot(name) {
+    fn save(&mut self, tenant: TenantId, config: ConfigSet) -> io::Result<()> {
+        // Nobody else writes here, so what was read or written once is known; what a failed write has left is not.
+        let generations = self.generations.take().unwrap_or_else(|| self.read_generations());
+        let [first, second] = generations;
+        let next = first.max(second) + 1;
+        let [first_name, second_name] = SLOTS;
+        let (target, after) = if first <= second { (first_name, [next, second]) } else { (second_name, [first, next]) };
+        let slot = Slot { generation: next, tenant, config };
+        write_durably(&self.file(target), &slot.encode()?)?;
+        self.generations = Some(after);
+        self.trim_journal(&slot.config)
+    }
+
+    fn read_generations(&self) -> [u64; 2] {
+        SLOTS.map(|name| match self.read_slot(name) {
             Ok(Some(Ok(slot))) => slot.generation,
             Ok(Some(Err(_)) | None) | Err(_) => 0,
-        });
-        let [first, second] = generations;
-        let [first_name, second_name] = SLOTS;
-        let target = if first <= second { first_name } else { second_name };
-        let still_there = known_keys(&config);
-        let slot = Slot { generation: first.max(second) + 1, tenant, config };
-        write_durably(&self.file(target), &slot.encode()?)?;
-        self.trim_journal(&still_there)
+        })
     }
 
     /// Once there are many, forgets revocations of keys that the configuration does not hold any more.
-    fn trim_journal(&self, still_there: &BTreeSet<KeyDigest>) -> io::Result<()> {
+    fn trim_journal(&self, config: &ConfigSet) -> io::Result<()> {
         let noted = journal::read(&self.file(JOURNAL))?;
         if noted.len() <= KEPT_REVOCATIONS {
             return Ok(());
         }
-        journal::replace(&self.file(JOURNAL), &noted.intersection(still_there).copied().collect())
+        journal::replace(&self.file(JOURNAL), &noted.intersection(&known_keys(config)).copied().collect())
     }
 
     fn read_slot(&self, name: &str) -> io::Result<Option<Result<Slot, String>>> {
