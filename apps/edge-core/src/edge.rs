@@ -17,7 +17,7 @@ use crate::names::Names;
 use crate::status::{ConfigSource, EdgeStatus, StatusCell};
 
 /// How many configurations' names are remembered for records of requests that they served.
-const REMEMBERED_TABLES: usize = 16;
+const REMEMBERED_TABLES: usize = 64;
 /// Most objects named in a refusal.
 const MAX_NACKED: usize = 64;
 
