@@ -211,7 +211,7 @@ impl Admission<'_> {
         self.count(route, &identity, request.at, drafts)?;
         match &route.action {
             CompiledAction::Redirect(redirect) => {
-                self.redirect(redirect, found.path(), (host, query), &mut drafts.head);
+                self.redirect(redirect, found.path(), (host, query), &mut drafts.head)?;
                 Ok(Admitted::Redirect(redirect.status))
             }
             CompiledAction::Forward(forward) => {

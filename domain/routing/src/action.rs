@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use novagate_kernel::Name;
 
-use crate::{HashOn, PathTemplate};
+use crate::{HashOn, HostTemplate, PathTemplate, Unwritable};
 
 /// Most services that one route divides its requests between.
 pub const MAX_SPLIT: usize = 16;
@@ -99,6 +99,8 @@ pub enum ForwardHost {
     Client,
     /// This one: `host` or `host:port`.
     Fixed(Arc<str>),
+    /// One that is put together for each request.
+    Written(HostTemplate),
 }
 
 /// Where clients are told to go (RFC 9110, section 15.4). What is not given stays as in the request.
@@ -246,7 +248,13 @@ impl Scheme {
 impl Redirect {
     /// Writes the value of `Location` for a request to `path` with `query` (with its question mark). Without any host it is
     /// relative (RFC 9110, section 10.2.2). A port of the request stays as long as scheme and host do.
-    pub fn write(&self, origin: RequestOrigin<'_>, path: &str, query: &str, out: &mut impl FnMut(&str)) {
+    pub fn write(
+        &self,
+        origin: RequestOrigin<'_>,
+        path: &str,
+        query: &str,
+        out: &mut impl FnMut(&str),
+    ) -> Result<(), Unwritable> {
         let (name, port) = split_port(origin.host);
         let host = self.host.as_deref().unwrap_or(name);
         if !host.is_empty() {
@@ -270,12 +278,13 @@ impl Redirect {
             }
         }
         match &self.path {
-            Some(template) => template.write(path, out),
+            Some(template) => template.write(path, out)?,
             None => out(path),
         }
         if !self.drop_query {
             out(query);
         }
+        Ok(())
     }
 }
 
@@ -294,11 +303,11 @@ fn split_port(host: &str) -> (&str, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PathPattern;
+    use crate::{PathPattern, RouteMatch};
 
     fn location(redirect: &Redirect, scheme: Scheme, host: &str, path: &str) -> String {
         let mut out = String::new();
-        redirect.write(RequestOrigin { scheme, host }, path, "?q=1", &mut |text| out.push_str(text));
+        redirect.write(RequestOrigin { scheme, host }, path, "?q=1", &mut |text| out.push_str(text)).unwrap();
         out
     }
 
@@ -323,8 +332,8 @@ mod tests {
 
     #[test]
     fn a_path_is_put_together_and_without_a_host_the_answer_is_relative() {
-        let pattern = PathPattern::parse("/old/{id}/*").unwrap();
-        let path = Some(PathTemplate::parse("/new/{id}/*", &pattern).unwrap());
+        let matcher = RouteMatch::on(PathPattern::parse("/old/{id}/*").unwrap());
+        let path = Some(PathTemplate::parse("/new/{id}/*", &matcher).unwrap());
         let moved = Redirect { path, ..redirect() };
         assert_eq!(location(&moved, Scheme::Http, "a.example:80", "/old/7/x"), "http://a.example:80/new/7/x?q=1");
         assert_eq!(location(&moved, Scheme::Http, "", "/old/7"), "/new/7?q=1");

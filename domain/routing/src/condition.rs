@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 
 use crate::octets::Escape;
 
@@ -209,6 +209,17 @@ impl Expression {
 
     fn matches(&self, value: &[u8]) -> bool {
         self.regex.is_match(value)
+    }
+
+    /// The number of the group with this name.
+    pub(crate) fn group(&self, name: &str) -> Option<usize> {
+        self.regex.capture_names().position(|group| group == Some(name))
+    }
+
+    /// Where its groups lie in a value that it matches.
+    pub(crate) fn places(&self, value: &str) -> Option<CaptureLocations> {
+        let mut places = self.regex.capture_locations();
+        self.regex.captures_read(&mut places, value.as_bytes()).map(|_whole| places)
     }
 }
 

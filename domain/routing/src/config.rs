@@ -9,7 +9,8 @@ use std::time::Duration;
 use novagate_kernel::{Name, RouteId, ServiceId};
 
 use crate::{
-    Condition, HealthCheck, HostPattern, LoadBalancing, PathPattern, Preference, Resilience, RouteAction, UpstreamTls,
+    Condition, ConditionOn, Expression, HealthCheck, HostPattern, LoadBalancing, PathPattern, Preference, Resilience,
+    RouteAction, UpstreamTls, ValueTest,
 };
 
 /// Something that answers requests: one or more targets behind one name.
@@ -112,6 +113,14 @@ impl RouteMatch {
     /// Every request with a path like this.
     pub const fn on(path: PathPattern) -> Self {
         Self { hosts: Vec::new(), methods: Vec::new(), path, conditions: Vec::new(), priority: 0 }
+    }
+
+    /// The expression for the path.
+    pub fn expression(&self) -> Option<&Expression> {
+        self.conditions.iter().find_map(|condition| match condition {
+            Condition { on: ConditionOn::Path, test: ValueTest::Matches(expression) } => Some(expression),
+            _ => None,
+        })
     }
 }
 

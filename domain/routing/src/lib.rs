@@ -42,7 +42,7 @@ pub use self::{
         RouteTableBuilder, TableFull, TableWarning,
     },
     target::TargetUrlError,
-    template::{PathTemplate, TemplateError},
+    template::{HostTemplate, PathTemplate, TemplateError, Unwritable},
     upstream_tls::{
         KeyPin, TlsFileName, TlsFileNameError, TlsIdentity, TlsServerName, TlsServerNameError, TlsVersion, UpstreamTls,
     },

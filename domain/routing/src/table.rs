@@ -35,7 +35,9 @@ use novagate_kernel::Name;
 use self::rank::Rank;
 use self::records::{CONDITIONAL, Claim, Place};
 use self::trie::Trie;
-use crate::{Condition, EncodedSlashes, NormalPath, PathPattern, PathTemplate, RequestView, Segment};
+use crate::{
+    Condition, EncodedSlashes, HostTemplate, NormalPath, PathPattern, PathTemplate, RequestView, Segment, Unwritable,
+};
 
 pub use self::{
     builder::RouteTableBuilder,
@@ -331,11 +333,16 @@ impl<'t, T> Found<'t, '_, T> {
         }
     }
 
-    /// The path that a template makes of it; `template` was read for the pattern that matched.
-    pub fn rewritten_path(&self, template: &PathTemplate) -> String {
+    /// The path that a template makes of it; `template` was read for the route that was found.
+    pub fn rewritten_path(&self, template: &PathTemplate) -> Result<String, Unwritable> {
         let mut out = String::with_capacity(self.path.len() + template.as_str().len());
-        template.write(&self.path, &mut |text| out.push_str(text));
-        out
+        template.write(&self.path, &mut |text| out.push_str(text))?;
+        Ok(out)
+    }
+
+    /// The host that a template makes of it; `template` was read for the route that was found.
+    pub fn rewritten_host(&self, template: &HostTemplate) -> Result<String, Unwritable> {
+        template.write(&self.path)
     }
 
     /// The parameters of the pattern with what the path has in their place, still percent-encoded.

@@ -1,20 +1,27 @@
-//! Paths that are put together from parts of the path that was matched.
+//! Paths and hosts that are put together from parts of the path that was matched.
 //!
-//! Decides which texts are templates. Always: what is put together begins with a slash and is in normal form, as parameters
-//! are whole segments of a normal path and literals are checked. Not here: when a path is replaced (`action`).
+//! Decides which texts are templates. Always: a path that is put together begins with a slash and is in normal form:
+//! parameters are whole segments of a normal path, literals are checked, and what groups of an expression have captured is
+//! checked in its place, for every request. Not here: when a path or host is replaced (`action`).
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::octets::{self, Class, Escape};
-use crate::{MAX_PATTERN_BYTES, PathPattern, Segment};
+use crate::{Expression, MAX_PATTERN_BYTES, NormalPath, RouteMatch, Segment, normalise};
 
-/// A path with places for the parameters of a route's pattern and, at its end, for what a prefix stands for:
-/// `/v2/{id}/details`, `/v2/*`.
+mod host;
+
+pub use self::host::HostTemplate;
+
+/// A path with places for the parameters of a route's pattern, for what named groups of its expression have captured and,
+/// at its end, for what a prefix stands for: `/v2/{id}/details`, `/v2/*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathTemplate {
     text: Arc<str>,
     parts: Box<[Part]>,
+    /// Whose groups the parts name; `None` when they name none.
+    expression: Option<Expression>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +29,24 @@ enum Part {
     Text(Box<str>),
     /// The segment with this number, from 0.
     Parameter(usize),
+    /// The group with this number.
+    Group(usize),
     /// Everything behind this many segments.
     Rest(usize),
 }
 
-/// Which rule of [`PathTemplate`] a text breaks.
+/// What names in braces can stand for.
+struct Names<'a> {
+    segments: Vec<Segment<'a>>,
+    expression: Option<&'a Expression>,
+}
+
+/// What a template makes of a path is no path in normal form, or no host: a 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("what was captured does not fit where the template has it")]
+pub struct Unwritable;
+
+/// Which rule of [`PathTemplate`] or [`HostTemplate`] a text breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// It is not `/...` of at most [`MAX_PATTERN_BYTES`].
@@ -46,10 +66,16 @@ pub enum TemplateError {
         /// Its offset.
         at: usize,
     },
-    /// The pattern has no parameter of this name.
-    #[error("byte {at}: match.path has no parameter of this name")]
-    UnknownParameter {
-        /// Where its name begins.
+    /// Neither the pattern nor the expression has this name.
+    #[error("byte {at}: match.path has no parameter and match.pathRegex no group of this name")]
+    UnknownName {
+        /// Where it begins.
+        at: usize,
+    },
+    /// The pattern and the expression have this name.
+    #[error("byte {at}: match.path has a parameter and match.pathRegex a group of this name")]
+    AmbiguousName {
+        /// Where it begins.
         at: usize,
     },
     /// A `*` that is not the whole last segment, or whose route has no prefix.
@@ -58,15 +84,18 @@ pub enum TemplateError {
         /// Its offset.
         at: usize,
     },
+    /// What it makes could not be a host.
+    #[error("must be a host, with a port or without, in which names in braces stand for letters, digits, - and .")]
+    NotHost,
 }
 
 impl PathTemplate {
-    /// Reads a template for what `pattern` matches.
-    pub fn parse(text: &str, pattern: &PathPattern) -> Result<Self, TemplateError> {
+    /// Reads a template for what `matcher` takes.
+    pub fn parse(text: &str, matcher: &RouteMatch) -> Result<Self, TemplateError> {
         if !text.starts_with('/') || text.len() > MAX_PATTERN_BYTES {
             return Err(TemplateError::NotAbsolute);
         }
-        let segments: Vec<Segment<'_>> = pattern.segments().collect();
+        let names = Names::of(matcher);
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut at = 1;
@@ -74,22 +103,22 @@ impl PathTemplate {
         while let Some(segment) = rest.next() {
             let is_last = rest.peek().is_none();
             if segment == "*" {
-                if !is_last || segments.last() != Some(&Segment::Rest) {
+                if !is_last || names.segments.last() != Some(&Segment::Rest) {
                     return Err(TemplateError::StrayStar { at });
                 }
-                parts.extend((!literal.is_empty()).then(|| Part::Text(literal.as_str().into())));
-                parts.push(Part::Rest(segments.len() - 1));
-                return Ok(Self { text: text.into(), parts: parts.into() });
+                parts.extend((!literal.is_empty()).then(|| Part::Text(std::mem::take(&mut literal).into())));
+                parts.push(Part::Rest(names.segments.len() - 1));
+                break;
             }
             if matches!(segment, "." | "..") || (segment.is_empty() && !is_last) {
                 return Err(TemplateError::NotNormal { at });
             }
             literal.push('/');
-            read_segment(segment, at, &segments, &mut literal, &mut parts)?;
+            read_segment(segment, at, &names, &mut literal, &mut parts)?;
             at += segment.len() + 1;
         }
         parts.extend((!literal.is_empty()).then(|| Part::Text(literal.into())));
-        Ok(Self { text: text.into(), parts: parts.into() })
+        Ok(Self { text: text.into(), expression: names.expression_for(&parts), parts: parts.into() })
     }
 
     /// Its text.
@@ -97,29 +126,101 @@ impl PathTemplate {
         &self.text
     }
 
-    /// Writes the path for one that the pattern has matched.
-    pub(crate) fn write(&self, path: &str, out: &mut impl FnMut(&str)) {
+    /// Writes the path for one that the route has taken.
+    pub(crate) fn write(&self, path: &str, out: &mut impl FnMut(&str)) -> Result<(), Unwritable> {
+        if let Some(expression) = &self.expression {
+            return self.write_captured(expression, path, out);
+        }
         let mut is_empty = true;
-        for part in &self.parts {
-            let text = match part {
-                Part::Text(text) => text,
-                Part::Parameter(number) => path.split('/').nth(number + 1).unwrap_or_default(),
-                Part::Rest(count) => behind(path, *count),
-            };
+        fill(&self.parts, path, None, &mut |text| {
             is_empty &= text.is_empty();
             out(text);
-        }
+        })?;
         if is_empty {
             out("/");
         }
+        Ok(())
+    }
+
+    /// What groups have captured can be any piece of a path: empty segments that come of it vanish, as they do in requests,
+    /// and anything else that is not in normal form is refused, above all `..`, which would lead out of the literal parts.
+    fn write_captured(
+        &self,
+        expression: &Expression,
+        path: &str,
+        out: &mut impl FnMut(&str),
+    ) -> Result<(), Unwritable> {
+        let mut written = String::with_capacity(path.len() + self.text.len());
+        fill(&self.parts, path, Some(expression), &mut |text| {
+            let is_behind_slash = written.ends_with('/');
+            written.push_str(text.strip_prefix('/').filter(|_| is_behind_slash).unwrap_or(text));
+        })?;
+        let normal = normalise(&written).ok().filter(NormalPath::is_borrowed).ok_or(Unwritable)?;
+        out(normal.as_str());
+        Ok(())
     }
 }
 
-/// Reads literals and parameters of one segment; `literal` is what no part has yet.
+impl<'a> Names<'a> {
+    fn of(matcher: &'a RouteMatch) -> Self {
+        Self { segments: matcher.path.segments().collect(), expression: matcher.expression() }
+    }
+
+    /// What a name stands for that begins at byte `at`.
+    fn part(&self, name: &str, at: usize) -> Result<Part, TemplateError> {
+        let parameter = self.segments.iter().position(|segment| *segment == Segment::Parameter(name));
+        let group = self.expression.and_then(|expression| expression.group(name));
+        match (parameter, group) {
+            (Some(number), None) => Ok(Part::Parameter(number)),
+            (None, Some(number)) => Ok(Part::Group(number)),
+            (None, None) => Err(TemplateError::UnknownName { at }),
+            (Some(_), Some(_)) => Err(TemplateError::AmbiguousName { at }),
+        }
+    }
+
+    /// The expression, if any of the parts is a group of it.
+    fn expression_for(&self, parts: &[Part]) -> Option<Expression> {
+        self.expression.filter(|_| parts.iter().any(|part| matches!(part, Part::Group(_)))).cloned()
+    }
+}
+
+/// Gives what the parts stand for, one after the other. A group that took no part is empty.
+fn fill(
+    parts: &[Part],
+    path: &str,
+    expression: Option<&Expression>,
+    out: &mut impl FnMut(&str),
+) -> Result<(), Unwritable> {
+    let places = expression.map(|expression| expression.places(path).ok_or(Unwritable)).transpose()?;
+    for part in parts {
+        out(match part {
+            Part::Text(text) => text,
+            Part::Parameter(number) => path.split('/').nth(number + 1).unwrap_or_default(),
+            Part::Group(number) => match places.as_ref().and_then(|places| places.get(*number)) {
+                Some((begin, end)) => whole(path, begin, end)?,
+                None => "",
+            },
+            Part::Rest(count) => behind(path, *count),
+        });
+    }
+    Ok(())
+}
+
+/// A piece of a path that cuts no escape apart: its halves could make others with what stands beside them.
+fn whole(path: &str, begin: usize, end: usize) -> Result<&str, Unwritable> {
+    let is_inside =
+        |at: usize| (1..=2).any(|back| at.checked_sub(back).and_then(|at| path.as_bytes().get(at)) == Some(&b'%'));
+    if is_inside(begin) || is_inside(end) {
+        return Err(Unwritable);
+    }
+    path.get(begin..end).ok_or(Unwritable)
+}
+
+/// Reads literals and names of one segment; `literal` is what no part has yet.
 fn read_segment(
     segment: &str,
     begin: usize,
-    segments: &[Segment<'_>],
+    names: &Names<'_>,
     literal: &mut String,
     parts: &mut Vec<Part>,
 ) -> Result<(), TemplateError> {
@@ -135,10 +236,9 @@ fn read_segment(
         literal.push_str(before);
         let at = at + before.len();
         let (name, behind) = behind.split_once('}').ok_or(TemplateError::StrayBrace { at })?;
-        let number = segments.iter().position(|segment| *segment == Segment::Parameter(name));
-        let number = number.ok_or(TemplateError::UnknownParameter { at: at + 1 })?;
+        let part = names.part(name, at + 1)?;
         parts.push(Part::Text(std::mem::take(literal).into()));
-        parts.push(Part::Parameter(number));
+        parts.push(part);
         rest = behind;
     }
 }

@@ -15,10 +15,10 @@ use novagate_policies::{
 use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
     CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
-    ForwardTo, HashOn, HealthCheck, HostPattern, HttpProbe, KeyPin, LoadBalancing, Mirror, OutlierDetection,
-    PathPattern, PathTemplate, Preference, ProbeKind, Protocol, Redirect, RedirectStatus, Resilience, Retries,
-    RetryGround, Route, RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl, TlsFileName,
-    TlsIdentity, TlsServerName, TlsVersion, UpstreamTls, ValueTest, WeightedService,
+    ForwardTo, HashOn, HealthCheck, HostPattern, HostTemplate, HttpProbe, KeyPin, LoadBalancing, Mirror,
+    OutlierDetection, PathPattern, PathTemplate, Preference, ProbeKind, Protocol, Redirect, RedirectStatus, Resilience,
+    Retries, RetryGround, Route, RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl,
+    TlsFileName, TlsIdentity, TlsServerName, TlsVersion, UpstreamTls, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -207,26 +207,27 @@ impl Maker {
     }
 
     fn conditions(&self) -> Vec<Condition> {
-        let path = ValueTest::Matches(Expression::parse("/[a-z0-9/]*").unwrap());
+        let path = ValueTest::Matches(Expression::parse("/(?<first>[a-z0-9]*)[a-z0-9/]*").unwrap());
         let path = self.maybe(|| Condition { on: ConditionOn::Path, test: path });
         let header = self.maybe(|| self.condition(ConditionOn::header("x-colour").unwrap()));
         let query = self.maybe(|| self.condition(ConditionOn::query("colour").unwrap()));
         path.into_iter().chain(header).chain(query).collect()
     }
 
-    fn template(&self, pattern: &PathPattern) -> PathTemplate {
-        let end = if pattern.is_prefix() { "/*" } else { "" };
-        PathTemplate::parse(&format!("/v2/{}{end}", self.below(9)), pattern).unwrap()
+    fn template(&self, matcher: &RouteMatch) -> PathTemplate {
+        let captured = if matcher.expression().is_some() { "-{first}" } else { "" };
+        let end = if matcher.path.is_prefix() { "/*" } else { "" };
+        PathTemplate::parse(&format!("/v2/{}{captured}{end}", self.below(9)), matcher).unwrap()
     }
 
-    fn action(&self, pattern: &PathPattern) -> RouteAction {
+    fn action(&self, matcher: &RouteMatch) -> RouteAction {
         if self.below(4) == 0 {
             return RouteAction::from(Redirect {
                 status: *self.0.entropy().pick(&RedirectStatus::ALL),
                 scheme: self.maybe(|| Scheme::Https),
                 host: self.maybe(|| "www.example.com".into()),
                 port: self.maybe(|| 8443),
-                path: self.maybe(|| self.template(pattern)),
+                path: self.maybe(|| self.template(matcher)),
                 drop_query: self.below(2) == 0,
             });
         }
@@ -237,13 +238,14 @@ impl Maker {
             to: if self.below(2) == 0 { ForwardTo::Split(split()) } else { ForwardTo::Service(self.0.name("svc")) },
             path: match self.below(3) {
                 // Only what ends in `/*` has a prefix that can be removed.
-                0 if pattern.is_prefix() => ForwardPath::Stripped,
-                1 => ForwardPath::Rewritten(self.template(pattern)),
+                0 if matcher.path.is_prefix() => ForwardPath::Stripped,
+                1 => ForwardPath::Rewritten(self.template(matcher)),
                 _ => ForwardPath::Matched,
             },
             host: match self.below(3) {
                 0 => ForwardHost::Client,
-                1 => ForwardHost::Fixed("users.internal:8080".into()),
+                1 => HostTemplate::parse("{first}.internal:81", matcher)
+                    .map_or_else(|_| ForwardHost::Fixed("users.internal:8080".into()), ForwardHost::Written),
                 _ => ForwardHost::Target,
             },
             timeout: self.maybe(|| self.millis(1, 3_600_000)),
@@ -262,7 +264,7 @@ impl Maker {
         let route = Route {
             id: self.0.route(),
             name: self.0.name("route"),
-            action: self.action(&matcher.path),
+            action: self.action(&matcher),
             matcher,
             encoded_slashes: *self.0.entropy().pick(&slashes),
         };

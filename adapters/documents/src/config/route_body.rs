@@ -90,11 +90,12 @@ pub struct MirrorBody {
 /// What a service is told in place of what the client has asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RewriteBody {
-    /// The path, with the parameters of `match.path` in braces and, when that ends in `/*`, what it stands for.
+    /// The path, with parameters of `match.path` and named groups of `match.pathRegex` in braces and, when `match.path` ends in
+    /// `/*`, what that stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 1024, example = "/v2/users/{id}")]
     pub path: Option<String>,
-    /// `Host`, with a port or without; missing: the target's.
+    /// `Host`, with a port or without, and with names in braces as in `path`; missing: the target's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "users.internal")]
     pub host: Option<String>,

@@ -4,8 +4,8 @@ use novagate_access::KeyDigest;
 use novagate_kernel::{ConsumerId, Name};
 use novagate_policies::CertificateName;
 use novagate_routing::{
-    ConditionOn, Expression, HashOn, HostPattern, KeyPin, MAX_PATTERN_BYTES, PathPattern, StatusRange, TargetUrl,
-    TlsFileName, TlsServerName, ValueTest, is_zone,
+    ConditionOn, Expression, HashOn, HostPattern, HostTemplate, KeyPin, MAX_PATTERN_BYTES, PathPattern, StatusRange,
+    TargetUrl, TlsFileName, TlsServerName, ValueTest, is_zone,
 };
 
 use crate::fault::Broken;
@@ -77,6 +77,14 @@ pub(super) fn template(text: &str) -> Result<(), Broken> {
 pub(super) fn authority(text: &str) -> Result<(), Broken> {
     let rule = "must be a host, with a port or without";
     TargetUrl::parse(&format!("http://{text}")).map(drop).map_err(|_error| Broken::new("invalid_host", rule))
+}
+
+/// What of a host for a service can be told without its route.
+pub(super) fn told_host(text: &str) -> Result<(), Broken> {
+    if !HostTemplate::is_template(text) {
+        return authority(text);
+    }
+    HostTemplate::check(text).map_err(|error| Broken::new("invalid_host", error.to_string()))
 }
 
 /// Origin-form (RFC 9112, section 3.2.1) in visible ASCII.

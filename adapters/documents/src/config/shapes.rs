@@ -117,7 +117,7 @@ static ROUTE: Shape = Shape::Object(&[
         "rewrite",
         Shape::Object(&[
             nullable("path", Shape::Text(rules::template)),
-            nullable("host", Shape::Text(rules::authority)),
+            nullable("host", Shape::Text(rules::told_host)),
         ]),
     ),
     nullable("timeoutMs", Shape::Integer { min: 1, max: HOUR_MS }),

@@ -1,7 +1,9 @@
 //! Where an admitted request goes: service, target, mirror and the head for them, or the place that the client is told.
 //!
-//! Always: nothing here refuses for whom a request is from; a service without a target that takes traffic does.
+//! Always: nothing here refuses for whom a request is from; a service without a target that takes traffic does, and a path
+//! of which the route's templates make no path or host.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use novagate_routing::{
     ForwardHost, ForwardPath, Found, HashOn, LoadBalancing, Protocol, Redirect, RequestOrigin, Scheme,
 };
 
-use super::{Admission, Asked, Drafts, Passage, Request};
+use super::{Admission, Asked, BAD_TARGET, Drafts, Passage, Request};
 use crate::generation::Generation;
 use crate::mirror::Copies;
 use crate::observe::cells::add;
@@ -48,20 +50,9 @@ impl Admission<'_> {
         let (candidate, target) = candidate
             .and_then(|at| Some((at, upstream.targets.get(at)?)))
             .ok_or(Refusal::of(ErrorCode::NoHealthyTargets))?;
-        let rewritten;
-        let path = match &action.path {
-            ForwardPath::Matched => found.path(),
-            ForwardPath::Stripped => found.stripped_path(),
-            ForwardPath::Rewritten(template) => {
-                rewritten = found.rewritten_path(template);
-                &rewritten
-            }
-        };
-        let own_host = match &action.host {
-            ForwardHost::Target => None,
-            ForwardHost::Client => Some(asked.host).filter(|host| !host.is_empty()),
-            ForwardHost::Fixed(host) => Some(host.as_bytes()),
-        };
+        let path = told_path(action, found)?;
+        let own_host = told_host(action, found, asked.host)?;
+        let own_host = own_host.as_deref();
         let reads = route.auth.reads_credentials();
         let offers_websocket = self.info.upgrade && websocket::is_offered(self.head, self.info, self.fields);
         let forward = Forward {
@@ -131,7 +122,13 @@ impl Admission<'_> {
     }
 
     /// Writes the line that tells the client where to go.
-    pub(super) fn redirect(&self, redirect: &Redirect, path: &str, (host, query): (&[u8], &[u8]), out: &mut Vec<u8>) {
+    pub(super) fn redirect(
+        &self,
+        redirect: &Redirect,
+        path: &str,
+        (host, query): (&[u8], &[u8]),
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
         // Both are visible ASCII, or the framing would have refused them.
         let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
         let told = self.fields.single(FieldName::ForwardedProto).filter(|_| self.peer.is_trusted);
@@ -143,8 +140,9 @@ impl Admission<'_> {
         out.clear();
         out.extend_from_slice(b"location: ");
         let origin = RequestOrigin { scheme, host: text(host) };
-        redirect.write(origin, path, text(query), &mut |part| out.extend_from_slice(part.as_bytes()));
+        let written = redirect.write(origin, path, text(query), &mut |part| out.extend_from_slice(part.as_bytes()));
         out.extend_from_slice(b"\r\n");
+        written.map_err(|_fault| BAD_TARGET)
     }
 
     fn affinity(&self, on: &HashOn, identity: &Identity<'_>) -> Option<Affinity> {
@@ -164,4 +162,33 @@ impl Admission<'_> {
             }
         })
     }
+}
+
+/// The path that the service gets.
+fn told_path<'f>(
+    action: &CompiledForward,
+    found: &'f Found<'_, '_, Arc<CompiledRoute>>,
+) -> Result<Cow<'f, str>, Refusal> {
+    Ok(match &action.path {
+        ForwardPath::Matched => Cow::Borrowed(found.path()),
+        ForwardPath::Stripped => Cow::Borrowed(found.stripped_path()),
+        ForwardPath::Rewritten(template) => Cow::Owned(found.rewritten_path(template).map_err(|_fault| BAD_TARGET)?),
+    })
+}
+
+/// The host that the service is told instead of its target's.
+fn told_host<'f>(
+    action: &'f CompiledForward,
+    found: &Found<'_, '_, Arc<CompiledRoute>>,
+    asked: &'f [u8],
+) -> Result<Option<Cow<'f, [u8]>>, Refusal> {
+    Ok(match &action.host {
+        ForwardHost::Target => None,
+        ForwardHost::Client => Some(asked).filter(|host| !host.is_empty()).map(Cow::Borrowed),
+        ForwardHost::Fixed(host) => Some(Cow::Borrowed(host.as_bytes())),
+        ForwardHost::Written(template) => {
+            let host = found.rewritten_host(template).map_err(|_fault| BAD_TARGET)?;
+            Some(Cow::Owned(host.into_bytes()))
+        }
+    })
 }

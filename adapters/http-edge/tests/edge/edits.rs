@@ -30,7 +30,7 @@ fn after(edit: u32, upstreams: &[Upstream; 2]) -> Vec<ConfigObject> {
         drop_query: false,
     });
     let mut sent = route(2, "/sent/{id}", "up");
-    let path = PathTemplate::parse(&format!("/{}/{{id}}", revision(edit)), &sent.route.matcher.path).unwrap();
+    let path = PathTemplate::parse(&format!("/{}/{{id}}", revision(edit)), &sent.route.matcher).unwrap();
     if let RouteAction::Forward(forward) = &mut sent.route.action {
         (forward.host, forward.path) = (ForwardHost::Fixed(revision(edit).into()), ForwardPath::Rewritten(path));
     }

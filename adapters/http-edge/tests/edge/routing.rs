@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use novagate_policies::{ConfigObject, RateLimit, RouteConfig};
 use novagate_routing::{
-    Condition, ConditionOn, Expression, ForwardHost, ForwardPath, ForwardTo, HashOn, LoadBalancing, Mirror,
-    PathTemplate, Redirect, RedirectStatus, RouteAction, Scheme, Split, ValueTest, WeightedService,
+    Condition, ConditionOn, Expression, ForwardHost, ForwardPath, ForwardTo, HashOn, HostTemplate, LoadBalancing,
+    Mirror, PathTemplate, Redirect, RedirectStatus, RouteAction, Scheme, Split, ValueTest, WeightedService,
 };
 
 use crate::harness::{HELLO, Setup, Upstream, consumer, get, grant, key, name, nobody, route, service, wait_until};
@@ -20,7 +20,7 @@ fn header(name: &str) -> ConditionOn {
 }
 
 fn template(of: &RouteConfig, text: &str) -> PathTemplate {
-    PathTemplate::parse(text, &of.route.matcher.path).unwrap()
+    PathTemplate::parse(text, &of.route.matcher).unwrap()
 }
 
 /// The request line that the upstream got.
@@ -98,6 +98,50 @@ fn a_route_rewrites_path_and_host_and_keeps_the_query() {
     assert!(edge.ask(&get("/", "")).text().contains("\r\nhost: shop.example\r\n"));
     let without_host = edge.ask("GET / HTTP/1.0\r\n\r\n").text();
     assert!(without_host.contains(&format!("\r\nhost: {}\r\n", upstream.addr)));
+}
+
+#[test]
+fn what_an_expression_has_captured_goes_into_path_and_host_or_the_request_is_refused() {
+    let upstream = Upstream::echo();
+    let captured = |number: u128, path: &str, expression: &str| {
+        let mut route = route(number, path, "up");
+        let test = ValueTest::Matches(Expression::parse(expression).unwrap());
+        route.route.matcher.conditions = vec![Condition { on: ConditionOn::Path, test }];
+        route
+    };
+    let mut shop = captured(1, "/shops/*", "/shops/(?<shop>[^/]*)(?<rest>/.*)?");
+    let path = ForwardPath::Rewritten(template(&shop, "/of/{shop}/{rest}"));
+    let host = ForwardHost::Written(HostTemplate::parse("{shop}.shops.example:8080", &shop.route.matcher).unwrap());
+    if let RouteAction::Forward(forward) = &mut shop.route.action {
+        (forward.path, forward.host) = (path, host);
+    }
+    let mut moved = captured(2, "/moved/*", "/moved/(?<what>.*?)(?:[.]html)?");
+    let path = Some(template(&moved, "/{what}"));
+    moved.route.action = RouteAction::from(Redirect { path, ..redirect() });
+    let service = ConfigObject::Service(service(1, "up", &[&upstream.url]));
+    let edge = Setup::new(vec![service, ConfigObject::Route(shop), ConfigObject::Route(moved)]).start();
+    let mut client = edge.connect();
+    for (path, sent, host) in [
+        ("/shops/blue/a%20b/?q=%2F", "/of/blue/a%20b/?q=%2F", "blue"),
+        ("/shops//BL%55E/a", "/of/BLUE/a", "blue"),
+        ("/shops/a.b-c", "/of/a.b-c/", "a.b-c"),
+    ] {
+        client.send(get(path, ""));
+        let echoed = client.response().text();
+        assert_eq!(line(&echoed), format!("GET {sent} HTTP/1.1"));
+        assert!(echoed.contains(&format!("\r\nhost: {host}.shops.example:8080\r\n")), "{echoed}");
+    }
+    for path in
+        ["/shops/", "/shops/a%20b", "/shops/-a/b", "/shops/a:1", "/shops/user@b", "/moved/a/..html", "/moved/...html"]
+    {
+        client.send(get(path, ""));
+        let response = client.response();
+        assert_eq!((response.status, &*response.code()), (400, "BAD_REQUEST"), "{path}");
+        assert_eq!(response.field("location"), None);
+    }
+    client.send(get("/moved//evil.example/x.html?q", ""));
+    assert_eq!(client.response().field("location"), Some("http://shop.example/evil.example/x?q"));
+    assert_eq!(edge.ask("GET /moved/%2e//evil.example HTTP/1.0\r\n\r\n").field("location"), Some("/evil.example"));
 }
 
 #[test]

@@ -359,7 +359,7 @@ fn start(upstream: &Upstream, mirrored: &Upstream) -> Edge {
     let limit = RateLimit { max: 100, window: Duration::from_mins(1) };
     few.rate_limit = Some(RouteLimit { limit, by: LimitBy::Route });
     let mut renewed = route(5, "/new/{id}/*", "up");
-    let path = PathTemplate::parse("/old/{id}/*", &renewed.route.matcher.path).unwrap();
+    let path = PathTemplate::parse("/old/{id}/*", &renewed.route.matcher).unwrap();
     if let RouteAction::Forward(forward) = &mut renewed.route.action {
         forward.path = ForwardPath::Rewritten(path);
     }

@@ -9,8 +9,8 @@ use novagate_policies::{AuthRule, ConfigObject, LimitBy, RateLimit, RouteConfig,
 use novagate_ports_control::inbound::FieldFault;
 use novagate_routing::{
     Condition, ConditionError, ConditionOn, EncodedSlashes, Expression, Forward, ForwardHost, ForwardPath, ForwardTo,
-    HashOn, HostPattern, Mirror, PathPattern, PathTemplate, Redirect, RedirectStatus, Route, RouteAction, RouteMatch,
-    Scheme, Split, TargetUrl, ValueTest, WeightedService,
+    HashOn, HostPattern, HostTemplate, Mirror, PathPattern, PathTemplate, Redirect, RedirectStatus, Route, RouteAction,
+    RouteMatch, Scheme, Split, TargetUrl, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ pub(in crate::config) fn route(id: Uuid, body: &RouteBody) -> Result<ConfigObjec
     let route = Route {
         id: RouteId::from_uuid(id),
         name: name_at(&body.name, "/name")?,
-        action: action(body, &matcher.path)?,
+        action: action(body, &matcher)?,
         matcher,
         encoded_slashes: match body.encoded_slashes {
             SlashesWord::Reject => EncodedSlashes::Reject,
@@ -97,11 +97,11 @@ fn condition(
     Ok(Condition { on, test })
 }
 
-fn action(body: &RouteBody, pattern: &PathPattern) -> Result<RouteAction, FieldFault> {
+fn action(body: &RouteBody, matcher: &RouteMatch) -> Result<RouteAction, FieldFault> {
     let to = match (&body.service, &body.split, &body.redirect) {
         (Some(service), None, None) => ForwardTo::Service(name_at(service, "/service")?),
         (None, Some(split), None) => ForwardTo::Split(self::split(split)?),
-        (None, None, Some(redirect)) => return self::redirect(body, redirect, pattern),
+        (None, None, Some(redirect)) => return self::redirect(body, redirect, matcher),
         (None, None, None) => {
             return Err(FieldFault::new("/service", "required", "is required, or split, or redirect"));
         }
@@ -112,12 +112,13 @@ fn action(body: &RouteBody, pattern: &PathPattern) -> Result<RouteAction, FieldF
     let path = match (body.strip_prefix, rewrite.and_then(|rewrite| rewrite.path.as_deref())) {
         (false, None) => ForwardPath::Matched,
         (true, None) => ForwardPath::Stripped,
-        (false, Some(text)) => ForwardPath::Rewritten(template(text, pattern, "/rewrite/path")?),
+        (false, Some(text)) => ForwardPath::Rewritten(template(text, matcher, "/rewrite/path")?),
         (true, Some(_)) => return Err(not_allowed("/rewrite/path", "is not allowed beside stripPrefix")),
     };
     let host = match (body.preserve_host, rewrite.and_then(|rewrite| rewrite.host.as_deref())) {
         (false, None) => ForwardHost::Target,
         (true, None) => ForwardHost::Client,
+        (false, Some(text)) if HostTemplate::is_template(text) => ForwardHost::Written(host_template(text, matcher)?),
         (false, Some(host)) => ForwardHost::Fixed(authority(host)?),
         (true, Some(_)) => return Err(not_allowed("/rewrite/host", "is not allowed beside preserveHost")),
     };
@@ -144,7 +145,7 @@ fn split(body: &SplitBody) -> Result<Split, FieldFault> {
     })
 }
 
-fn redirect(route: &RouteBody, body: &RedirectBody, pattern: &PathPattern) -> Result<RouteAction, FieldFault> {
+fn redirect(route: &RouteBody, body: &RedirectBody, matcher: &RouteMatch) -> Result<RouteAction, FieldFault> {
     for (is_given, pointer) in [
         (route.strip_prefix, "/stripPrefix"),
         (route.preserve_host, "/preserveHost"),
@@ -160,7 +161,7 @@ fn redirect(route: &RouteBody, body: &RedirectBody, pattern: &PathPattern) -> Re
         }
     }
     let status = RedirectStatus::ALL.into_iter().find(|status| status.code() == body.status);
-    let path = body.path.as_deref().map(|text| template(text, pattern, "/redirect/path")).transpose()?;
+    let path = body.path.as_deref().map(|text| template(text, matcher, "/redirect/path")).transpose()?;
     Ok(RouteAction::from(Redirect {
         status: status
             .ok_or_else(|| FieldFault::new("/redirect/status", "out_of_range", "must be 301, 302, 303, 307 or 308"))?,
@@ -175,8 +176,12 @@ fn redirect(route: &RouteBody, body: &RedirectBody, pattern: &PathPattern) -> Re
     }))
 }
 
-fn template(text: &str, pattern: &PathPattern, pointer: &str) -> Result<PathTemplate, FieldFault> {
-    at_pointer(PathTemplate::parse(text, pattern), || pointer.to_owned())
+fn template(text: &str, matcher: &RouteMatch, pointer: &str) -> Result<PathTemplate, FieldFault> {
+    at_pointer(PathTemplate::parse(text, matcher), || pointer.to_owned())
+}
+
+fn host_template(text: &str, matcher: &RouteMatch) -> Result<HostTemplate, FieldFault> {
+    at_pointer(HostTemplate::parse(text, matcher), || "/rewrite/host".to_owned())
 }
 
 fn redirect_host(text: &str) -> Result<Arc<str>, FieldFault> {
@@ -282,6 +287,7 @@ fn rewrite_body(forward: &Forward) -> Option<RewriteBody> {
     };
     let host = match &forward.host {
         ForwardHost::Fixed(host) => Some(host.to_string()),
+        ForwardHost::Written(template) => Some(template.to_string()),
         ForwardHost::Target | ForwardHost::Client => None,
     };
     (path.is_some() || host.is_some()).then_some(RewriteBody { path, host })

@@ -1,8 +1,8 @@
 //! What is refused, and where.
 
 use novagate_routing::{
-    Condition, ConditionOn, Forward, ForwardTo, HashOn, Mirror, Redirect, RedirectStatus, Split, ValueTest,
-    WeightedService,
+    Condition, ConditionOn, Forward, ForwardTo, HashOn, Mirror, PathTemplate, Redirect, RedirectStatus, Split,
+    ValueTest, WeightedService,
 };
 
 use super::*;
@@ -165,7 +165,7 @@ fn a_mirror_is_a_service_that_is_there_with_a_share() {
 
 #[test]
 fn a_redirect_must_lead_elsewhere() {
-    let path = |text: &str| novagate_routing::PathTemplate::parse(text, &PathPattern::parse("/a").unwrap()).ok();
+    let path = |text: &str| PathTemplate::parse(text, &RouteMatch::on(PathPattern::parse("/a").unwrap())).ok();
     let nowhere = || {
         let status = RedirectStatus::Found;
         Redirect { status, scheme: None, host: None, port: None, path: None, drop_query: false }

@@ -40,6 +40,8 @@ fn what_a_route_wants_and_does_survives_a_round_trip() {
         json!({"mirror": {"service": "users-next", "percent": 10}}),
         json!({"forwardClientCert": true, "auth": {"required": true, "accept": ["jwt", "certificate"]}}),
         json!({"rewrite": {"path": "/v2/{id}/*", "host": "users.internal:8080"}}),
+        json!({"match": {"pathRegex": "/users/(?<n>[0-9]+)/.*"}, "rewrite": {"path": "/{n}-{id}/*", "host": "{n}.{id}.internal:81"}}),
+        json!({"match": {"pathRegex": "/users/(?P<n>[0-9]+)"}, "service": null, "redirect": {"status": 301, "path": "/{n}/{id}"}}),
         json!({"service": null, "split": {"on": "cookie:sid", "services": [
             {"service": "users", "weight": 95}, {"service": "users-v2", "weight": 5}]}}),
         json!({"service": null, "redirect": {"status": 308, "scheme": "https", "host": "www.example.com", "port": 8443,
@@ -64,6 +66,9 @@ fn names_of_fields_and_hosts_are_written_in_one_form() {
     let written = render_object(&parse_object(ObjectKind::Route, Uuid::nil(), &body(&fields)).unwrap());
     assert_eq!(written["match"]["headers"][0]["name"], "x-canary");
     assert_eq!(written["rewrite"]["host"], "users.internal");
+    let fields = json!({"match": {"path": "/{Id}"}, "rewrite": {"host": "{Id}.Users.Internal:80"}});
+    let written = render_object(&parse_object(ObjectKind::Route, Uuid::nil(), &body(&fields)).unwrap());
+    assert_eq!(written["rewrite"]["host"], "{Id}.users.internal");
 }
 
 #[test]
@@ -126,6 +131,20 @@ fn every_bad_value_is_refused_at_its_pointer() {
         (json!({"rewrite": {"host": "a.example/"}}), "/rewrite/host", "invalid_host"),
         (json!({"rewrite": {"host": "user@a.example"}}), "/rewrite/host", "invalid_host"),
         (json!({"rewrite": {"host": "a.example"}, "preserveHost": true}), "/rewrite/host", "not_allowed"),
+        (json!({"rewrite": {"host": "{id}.a.example/"}}), "/rewrite/host", "invalid_host"),
+        (json!({"rewrite": {"host": "{id.a.example"}}), "/rewrite/host", "invalid_host"),
+        (json!({"rewrite": {"host": "{name}.a.example"}}), "/rewrite/host", "invalid"),
+        (json!({"rewrite": {"host": "{id}.a.example"}, "preserveHost": true}), "/rewrite/host", "not_allowed"),
+        (json!({"match": {"pathRegex": "/(?<id>.*)"}, "rewrite": {"host": "{id}.a"}}), "/rewrite/host", "invalid"),
+        (json!({"match": {"pathRegex": "/(?<id>.*)"}, "rewrite": {"path": "/{id}"}}), "/rewrite/path", "invalid"),
+        (json!({"match": {"pathRegex": "/(?<a>.*)"}, "rewrite": {"path": "/{b}"}}), "/rewrite/path", "invalid"),
+        (json!({"match": {"pathRegex": "/(.*)"}, "rewrite": {"path": "/{1}"}}), "/rewrite/path", "invalid"),
+        (
+            json!({"match": {"query": [{"name": "q", "regex": "(?<q>.*)"}]}, "rewrite": {"path": "/{q}"}}),
+            "/rewrite/path",
+            "invalid",
+        ),
+        (redirect(json!({"host": "{id}.example"})), "/redirect/host", "invalid_host"),
         (json!({"mirror": {"service": "b", "percent": 0}}), "/mirror/percent", "out_of_range"),
         (
             json!({"service": null, "redirect": {"scheme": "https"}, "mirror": {"service": "b"}}),
