@@ -161,6 +161,7 @@ impl Maker {
                 methods: Retries::IDEMPOTENT.into_iter().take(usize::from(small(6))).collect(),
                 per_try_timeout: self.maybe(|| self.millis(1, 3_600_000)),
                 budget_percent: small(100),
+                max_body: at_once(),
             }),
             outlier_detection: self.maybe(|| OutlierDetection {
                 consecutive_failures: small(100),

@@ -16,7 +16,7 @@ use super::answer::upstream_us;
 use super::course::Course;
 use super::{Connection, Manners, MethodKind, Then};
 use crate::admission::{Passage, Request};
-use crate::exchange::{Asks, End, Exchange, Outcome, Repeat, Terms, Upload};
+use crate::exchange::{Asks, End, Exchange, Outcome, Repeat, RequestBody, Terms, Upload};
 use crate::mirror::MirroredRequest;
 use crate::refusal::Refusal;
 use crate::upstream::connect::{CONNECT_LIMIT, ConnectFault};
@@ -63,6 +63,7 @@ impl Connection {
         };
         self.copy(&mut course.passage, manners);
         course.prepare_tries(&self.drafts.head, &self.deadline, manners);
+        let mut body = RequestBody::new(manners.body, course.kept_body());
         if manners.expects_continue && self.client.input.is_empty() {
             self.client.output.extend_from_slice(CONTINUE);
         }
@@ -72,7 +73,7 @@ impl Connection {
                 Err(code) => return self.fail(&request, &course, code, manners).await,
             };
             let sent = Instant::now();
-            let (end, outcome) = self.exchange(&request, &course, &mut conn, manners, sent).await;
+            let (end, outcome) = self.exchange(&request, &course, (&mut conn, &mut body), manners, sent).await;
             let end = course.judge(end, &outcome);
             course.note_end(end, &outcome, upstream_us(sent, &outcome), self);
             match end {
@@ -151,7 +152,7 @@ impl Connection {
         &mut self,
         request: &Request,
         course: &Course<'_>,
-        conn: &mut UpstreamConn,
+        (conn, body): (&mut UpstreamConn, &mut RequestBody),
         manners: &Manners,
         sent: Instant,
     ) -> (End, Outcome) {
@@ -174,7 +175,7 @@ impl Connection {
             (true, MethodKind::Other) => Repeat::IfUnsent,
             (true, MethodKind::Head | MethodKind::Idempotent) => Repeat::Freely,
         };
-        let upload = Upload::new(&self.drafts.head, manners.body, repeat);
+        let upload = Upload::new(&self.drafts.head, body, repeat);
         let mut exchange = Exchange::new(&self.worker, &mut self.client, conn, &self.deadline, terms, upload);
         let end = (&mut exchange).await;
         (end, exchange.outcome)

@@ -31,6 +31,7 @@ mod http2_rules;
 mod http2_upstream;
 mod http2_upstream_faults;
 mod http2_websocket;
+mod kept_bodies;
 mod lifecycle;
 mod limits;
 mod malformed;
