@@ -2,7 +2,8 @@
 //!
 //! Always: bytes of a body go on only after the framing machine has found them valid; a body of known length goes on as it
 //! is, chunks are put on anew. What is kept is the body from its beginning, as it is sent, within its bound; it outlives a
-//! try, and the client goes on sending where it was. Not here: when it is sent (`upload`), whether again (`connection`).
+//! try, and the client goes on sending where it was. A mirror gets it when all of it was admitted. Not here: when it is sent
+//! (`upload`), whether again (`connection`).
 
 use http::HeaderMap;
 use novagate_framing::{BodyKind, Step};
@@ -10,11 +11,11 @@ use novagate_kernel::ErrorCode;
 
 use super::End;
 use crate::client::Client;
+use crate::mirror::WaitingCopy;
 use crate::wire::chunks::{ChunkDecoder, LAST_CHUNK, Part, push_chunk};
 use crate::wire::names::FieldName;
 
 /// A body on its way.
-#[derive(Debug)]
 pub(crate) struct RequestBody {
     form: Form,
     /// Bytes of it that are kept for another try; 0: none.
@@ -24,6 +25,8 @@ pub(crate) struct RequestBody {
     admitted: bool,
     /// Behind a body of known length.
     trailers: Option<HeaderMap>,
+    /// Waits for all of it.
+    copy: Option<Box<WaitingCopy>>,
 }
 
 #[derive(Debug)]
@@ -51,16 +54,22 @@ enum Taken {
 }
 
 impl RequestBody {
-    /// Of a request whose head was read; `kept` bytes of it are kept.
-    pub(crate) fn new(kind: BodyKind, kept: usize) -> Self {
+    /// Of a request whose head was read; `kept` bytes of it are kept for other tries, and what `copy` takes for that.
+    pub(crate) fn new(kind: BodyKind, kept: usize, mut copy: Option<Box<WaitingCopy>>) -> Self {
+        if let BodyKind::Length(length) = kind {
+            copy = copy.filter(|copy| copy.takes(length));
+        }
         let own = |chunks| Form::Own { bytes: Vec::new(), sent: 0, chunks };
         let form = match kind {
-            BodyKind::Length(length) if length > 0 && length <= kept as u64 => own(None),
+            BodyKind::Length(length) if length > 0 && (copy.is_some() || length <= kept as u64) => own(None),
             BodyKind::None | BodyKind::Length(_) => Form::Plain { ready: 0 },
             BodyKind::Chunked => own(Some(Box::new(Chunks { decoder: ChunkDecoder::new(), trailers: Vec::new() }))),
         };
         let admitted = matches!(kind, BodyKind::None | BodyKind::Length(0));
-        Self { form, kept, taken: Taken::Nothing, admitted, trailers: None }
+        if let Some(copy) = copy.take_if(|_| admitted) {
+            copy.send(b"", None);
+        }
+        Self { form, kept, taken: Taken::Nothing, admitted, trailers: None, copy }
     }
 
     /// Everything of it was admitted.
@@ -75,7 +84,10 @@ impl RequestBody {
 
     /// It can be sent from its beginning.
     pub(super) fn is_replayable(&self) -> bool {
-        self.taken != Taken::Lost
+        match &self.form {
+            Form::Own { bytes, .. } if self.taken == Taken::Kept => bytes.len() <= self.kept,
+            Form::Own { .. } | Form::Plain { .. } => self.taken == Taken::Nothing,
+        }
     }
 
     /// Bytes wait for the upstream to take them.
@@ -154,10 +166,17 @@ impl RequestBody {
         Ok(())
     }
 
-    /// Lets go of what was sent when it is more than is kept.
+    /// Gives the mirror what is all of it, and lets go of what was sent when it is more than is kept.
     fn hold_to_bound(&mut self) {
+        let Form::Own { bytes, .. } = &self.form else { return };
+        self.copy = self.copy.take().filter(|copy| copy.takes(bytes.len() as u64));
+        if let Some(copy) = self.copy.take_if(|_| self.admitted) {
+            copy.send(bytes, self.trailers.as_ref());
+        }
+        let is_awaited = self.copy.is_some();
         if let (Form::Own { bytes, sent, .. }, Taken::Kept) = (&mut self.form, self.taken)
             && bytes.len() > self.kept
+            && !is_awaited
         {
             *bytes = bytes.split_off((*sent).min(bytes.len()));
             *sent = 0;

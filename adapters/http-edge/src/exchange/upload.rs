@@ -9,7 +9,6 @@ use super::{End, Exchange, Moved};
 use crate::client::Client;
 
 /// The request on its way, in one try.
-#[derive(Debug)]
 pub(crate) struct Upload<'a> {
     head: &'a [u8],
     head_sent: usize,

@@ -35,6 +35,7 @@ mod kept_bodies;
 mod lifecycle;
 mod limits;
 mod malformed;
+mod mirrors;
 mod mutants;
 mod observe;
 mod preference;

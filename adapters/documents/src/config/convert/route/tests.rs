@@ -38,6 +38,7 @@ fn what_a_route_wants_and_does_survives_a_round_trip() {
         json!({"match": {"query": [{"name": "V", "value": "a b"}, {"name": "w", "value": ""}]}}),
         json!({"preserveHost": true, "timeoutMs": 5, "totalTimeoutMs": 50, "maxBodyBytes": 0}),
         json!({"mirror": {"service": "users-next", "percent": 10}}),
+        json!({"mirror": {"service": "users-next", "percent": 100, "maxBodyBytes": 0}}),
         json!({"forwardClientCert": true, "auth": {"required": true, "accept": ["jwt", "certificate"]}}),
         json!({"rewrite": {"path": "/v2/{id}/*", "host": "users.internal:8080"}}),
         json!({"service": null, "split": {"on": "cookie:sid", "services": [
@@ -127,6 +128,7 @@ fn every_bad_value_is_refused_at_its_pointer() {
         (json!({"rewrite": {"host": "user@a.example"}}), "/rewrite/host", "invalid_host"),
         (json!({"rewrite": {"host": "a.example"}, "preserveHost": true}), "/rewrite/host", "not_allowed"),
         (json!({"mirror": {"service": "b", "percent": 0}}), "/mirror/percent", "out_of_range"),
+        (json!({"mirror": {"service": "b", "maxBodyBytes": 1_048_577}}), "/mirror/maxBodyBytes", "out_of_range"),
         (
             json!({"service": null, "redirect": {"scheme": "https"}, "mirror": {"service": "b"}}),
             "/mirror",
