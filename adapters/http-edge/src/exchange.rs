@@ -4,6 +4,7 @@
 //! from sending; every wait has a limit; whose fault a failure is, is told apart. Not here: finding the upstream and what
 //! becomes of both connections afterwards (`connection`, `tunnel`).
 
+mod body;
 mod download;
 mod upload;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use novagate_framing::Violation;
 use novagate_kernel::ErrorCode;
 
+pub(crate) use self::body::RequestBody;
 use self::download::Download;
 pub(crate) use self::upload::{Repeat, Upload};
 use crate::client::Client;
@@ -231,7 +233,7 @@ impl<'a> Exchange<'a> {
     /// Whether the request is tried again rather than answered with this status.
     fn is_unwanted(&self, status: u16) -> bool {
         let Some(tries) = self.terms.tries else { return false };
-        !self.upload.has_taken() && tries.take(Ground::Status(status), self.deadline)
+        self.upload.is_replayable() && tries.take(Ground::Status(status), self.deadline)
     }
 
     /// The client has closed its sending side while it waits.
@@ -250,7 +252,7 @@ impl Future for Exchange<'_> {
         let exchange = self.get_mut();
         match exchange.poll_both(cx) {
             Ok(Some(end)) | Err(end) => {
-                exchange.outcome.is_replayable = !exchange.upload.has_taken();
+                exchange.outcome.is_replayable = exchange.upload.is_replayable();
                 exchange.outcome.fate = exchange.conn.transport.fate();
                 exchange.upload.abandon(exchange.client);
                 Poll::Ready(end)

@@ -1,7 +1,7 @@
 //! Copies of requests for a second service, whose answers nobody reads.
 //!
-//! Always: beside the request, never before it: a copy that cannot be made at once, or would be one too many, is left out
-//! and counted; what becomes of it changes nothing for the client, the health of targets or the metrics of services. Not
+//! Always: beside the request, never before it: a copy that has a body is made when all of that has come; one that cannot
+//! be made, because the body was too long or never came, or that would be one too many, is left out and counted; what becomes of it changes nothing for the client, the health of targets or the metrics of services. Not
 //! here: which requests are copied (`admission`).
 
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use novagate_framing::BodyKind;
+use http::HeaderMap;
 use novagate_routing::Protocol;
 use tokio::time::timeout;
 
@@ -37,6 +37,8 @@ pub(crate) struct Copies {
     pub(crate) limit: Duration,
     /// Where the connections of the service have a bound.
     pub(crate) bound: Option<Bound>,
+    /// Bytes of a body that is copied.
+    pub(crate) max_body: usize,
 }
 
 /// A copy that is ready to be sent.
@@ -46,6 +48,14 @@ pub(crate) struct MirroredRequest {
     pub(crate) head: Vec<u8>,
     /// Its answer has no body.
     pub(crate) asks_head_only: bool,
+    /// Behind a body of known length.
+    pub(crate) trailers: Option<HeaderMap>,
+}
+
+/// A copy that waits for the body of its request; it is left out when it is dropped before.
+pub(crate) struct WaitingCopy {
+    copy: Option<MirroredRequest>,
+    worker: Rc<Worker>,
 }
 
 /// The place of a copy among those that run.
@@ -60,19 +70,37 @@ enum Answer {
     Rest,
 }
 
+impl WaitingCopy {
+    pub(crate) fn new(copy: MirroredRequest, worker: &Rc<Worker>) -> Self {
+        Self { copy: Some(copy), worker: Rc::clone(worker) }
+    }
+
+    /// Whether a body of so many bytes is copied.
+    pub(crate) fn takes(&self, length: u64) -> bool {
+        self.copy.as_ref().is_some_and(|copy| length <= copy.to.max_body as u64)
+    }
+
+    /// Sends it beside whatever goes on, with this body as it was sent and what stands behind that.
+    pub(crate) fn send(mut self, body: &[u8], trailers: Option<&HeaderMap>) {
+        let Some(place) = Place::take(&self.worker) else { return };
+        if let Some(mut copy) = self.copy.take() {
+            copy.head.extend_from_slice(body);
+            copy.trailers = trailers.cloned();
+            copy.run(place);
+        }
+    }
+}
+
+impl Drop for WaitingCopy {
+    fn drop(&mut self) {
+        if self.copy.is_some() {
+            add(&self.worker.cells.mirrors_left_out, 1);
+        }
+    }
+}
+
 impl MirroredRequest {
-    /// Sends it beside whatever goes on; `body` is what the client has sent behind its head so far.
-    pub(crate) fn send(mut self, worker: &Rc<Worker>, kind: BodyKind, body: &[u8]) {
-        let body = match kind {
-            BodyKind::None => Some(&[][..]),
-            BodyKind::Length(length) => usize::try_from(length).ok().and_then(|length| body.get(..length)),
-            BodyKind::Chunked => None,
-        };
-        let Some((body, place)) = body.and_then(|body| Some((body, Place::take(worker)?))) else {
-            add(&worker.cells.mirrors_left_out, 1);
-            return;
-        };
-        self.head.extend_from_slice(body);
+    fn run(mut self, place: Place) {
         tokio::task::spawn_local(async move {
             let worker = &place.0;
             let ended = timeout(self.to.limit, self.exchange(worker)).await;
@@ -83,8 +111,9 @@ impl MirroredRequest {
     }
 
     /// Nothing when it failed.
-    async fn exchange(&self, worker: &Worker) -> Option<()> {
-        let Copies { target, protocol, limit, bound } = &self.to;
+    async fn exchange(&mut self, worker: &Worker) -> Option<()> {
+        let trailers = self.trailers.take();
+        let Copies { target, protocol, limit, bound, .. } = &self.to;
         let mut conn = match (kept(target, *protocol, false), bound) {
             (Some(conn), _) => conn,
             (None, None) => connect(worker, target, *protocol, *limit).await.ok()?,
@@ -93,6 +122,9 @@ impl MirroredRequest {
                 UpstreamConn { slot, ..connect(worker, target, *protocol, *limit).await.ok()? }
             }
         };
+        if let Some(trailers) = trailers {
+            conn.transport.trail(trailers);
+        }
         let (mut sent, mut answer) = (0, Answer::Head(ResponseParser::default(), Vec::new()));
         let reusable = poll_fn(|cx| self.poll(&mut conn, cx, &mut sent, &mut answer, worker)).await?;
         if reusable {

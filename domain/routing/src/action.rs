@@ -50,6 +50,15 @@ pub struct Mirror {
     pub service: Name,
     /// How many of 100 requests are copied; 1 to 100.
     pub percent: u8,
+    /// Bytes of a body that is copied, as it is sent; at most [`Mirror::MAX_BODY`].
+    pub max_body: u32,
+}
+
+impl Mirror {
+    /// Bytes of a body that is copied, unless said otherwise.
+    pub const USUAL_BODY: u32 = 64 * 1024;
+    /// The longest body that can be copied.
+    pub const MAX_BODY: u32 = 1024 * 1024;
 }
 
 /// Which service a request goes to.
@@ -346,7 +355,7 @@ mod tests {
         let services = vec![weighted("old"), weighted("other")];
         let split = Split { on: HashOn::Consumer, services };
         let forward = Forward { to: ForwardTo::Split(split), ..Forward::to(name("old")) };
-        let mirror = Some(Mirror { service: name("old"), percent: 1 });
+        let mirror = Some(Mirror { service: name("old"), percent: 1, max_body: 0 });
         for (action, expected) in [
             (RouteAction::from(Forward { mirror, ..Forward::to(name("other")) }), vec!["other", "new"]),
             (RouteAction::from(Forward::to(name("old"))), vec!["new"]),

@@ -33,6 +33,8 @@ pub struct Retries {
     pub per_try_timeout: Option<Duration>,
     /// Retries as a share of the requests of the last ten seconds; 1 to 100.
     pub budget_percent: u8,
+    /// Bytes of a body that are kept so that it can be sent again, as it is sent; at most [`Self::MAX_KEPT`]. 0: none.
+    pub max_body: u32,
 }
 
 /// A failure without a response.
@@ -82,6 +84,10 @@ pub struct CircuitBreaker {
 }
 
 impl Retries {
+    /// Bytes of a body that are kept, unless said otherwise.
+    pub const USUALLY_KEPT: u32 = 64 * 1024;
+    /// The most of a body that can be kept.
+    pub const MAX_KEPT: u32 = 1024 * 1024;
     /// The methods that do the same when they are done twice (RFC 9110, section 9.2.2).
     pub const IDEMPOTENT: [http::Method; 6] = [
         http::Method::GET,

@@ -161,6 +161,7 @@ impl Maker {
                 methods: Retries::IDEMPOTENT.into_iter().take(usize::from(small(6))).collect(),
                 per_try_timeout: self.maybe(|| self.millis(1, 3_600_000)),
                 budget_percent: small(100),
+                max_body: at_once(),
             }),
             outlier_detection: self.maybe(|| OutlierDetection {
                 consecutive_failures: small(100),
@@ -252,8 +253,11 @@ impl Maker {
             total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
             max_body: self.maybe(|| self.below(1 << 40)),
             client_cert: self.below(2) == 0,
-            mirror: self
-                .maybe(|| Mirror { service: self.0.name("svc"), percent: u8::try_from(1 + self.below(100)).unwrap() }),
+            mirror: self.maybe(|| Mirror {
+                service: self.0.name("svc"),
+                percent: u8::try_from(1 + self.below(100)).unwrap(),
+                max_body: u32::try_from(self.below(1 << 20)).unwrap(),
+            }),
         })
     }
 

@@ -46,6 +46,10 @@ pub struct RetriesBody {
     #[serde(default = "twenty")]
     #[schema(minimum = 1, maximum = 100, default = 20)]
     pub budget_percent: u8,
+    /// Bytes of a request's body that are kept so that it can be sent again; a longer one is sent once.
+    #[serde(default = "usually_kept", skip_serializing_if = "is_usually_kept")]
+    #[schema(maximum = 1_048_576, default = 65_536)]
+    pub max_body_bytes: u32,
 }
 
 /// A failure without a response.
@@ -110,6 +114,7 @@ pub struct CircuitBreakerBody {
 
 const AT_ONCE: Shape = Shape::Integer { min: 1, max: 1_000_000 };
 const PERCENT: Shape = Shape::Integer { min: 1, max: 100 };
+pub(super) const KEPT: Shape = Shape::Integer { min: 0, max: Retries::MAX_KEPT as u64 };
 
 static GROUND: Shape = Shape::Word(&["connect", "reset", "timeout"]);
 static STATUS: Shape = Shape::Integer { min: 500, max: 599 };
@@ -122,6 +127,7 @@ pub(super) const RETRIES: Shape = Shape::Object(&[
     optional("methods", Shape::List { of: &METHOD, min: 1, max: 16, distinct: true }),
     nullable("perTryTimeoutMs", Shape::Integer { min: 1, max: HOUR_MS }),
     optional("budgetPercent", PERCENT),
+    optional("maxBodyBytes", KEPT),
 ]);
 
 pub(super) const OUTLIERS: Shape = Shape::Object(&[
@@ -167,6 +173,7 @@ fn retries(body: &RetriesBody) -> Result<Retries, FieldFault> {
         methods: body.methods.iter().enumerate().map(method).collect::<Result<_, _>>()?,
         per_try_timeout: body.per_try_timeout_ms.map(Duration::from_millis),
         budget_percent: body.budget_percent,
+        max_body: body.max_body_bytes,
     })
 }
 
@@ -197,6 +204,7 @@ impl From<&Retries> for RetriesBody {
             methods: rule.methods.iter().map(ToString::to_string).collect(),
             per_try_timeout_ms: rule.per_try_timeout.map(millis),
             budget_percent: rule.budget_percent,
+            max_body_bytes: rule.max_body,
         }
     }
 }
@@ -246,6 +254,15 @@ impl GroundWord {
 
 fn idempotent() -> Vec<String> {
     Retries::IDEMPOTENT.iter().map(ToString::to_string).collect()
+}
+
+pub(super) const fn usually_kept() -> u32 {
+    Retries::USUALLY_KEPT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+pub(super) const fn is_usually_kept(value: &u32) -> bool {
+    *value == Retries::USUALLY_KEPT
 }
 
 const fn one() -> u8 {
@@ -298,7 +315,7 @@ mod tests {
         let rule = read("retries", &json!({})).retries.unwrap();
         assert_eq!((rule.attempts, rule.budget_percent, rule.per_try_timeout), (1, 20, None));
         assert_eq!((rule.on, rule.statuses), (vec![RetryGround::Connect, RetryGround::Reset], vec![]));
-        assert_eq!(rule.methods, Retries::IDEMPOTENT);
+        assert_eq!((rule.methods.as_slice(), rule.max_body), (&Retries::IDEMPOTENT[..], 65_536));
         let rule = read("outlierDetection", &json!({})).outlier_detection.unwrap();
         assert_eq!((rule.consecutive_failures, rule.error_rate, rule.max_ejected_percent), (5, None, 50));
         assert_eq!((rule.eject.as_secs(), rule.max_eject.as_secs()), (30, 300));
@@ -317,7 +334,7 @@ mod tests {
                 "retries",
                 json!({
                     "attempts": 5, "on": ["timeout"], "statuses": [503], "methods": ["POST"], "perTryTimeoutMs": 250,
-                    "budgetPercent": 100
+                    "budgetPercent": 100, "maxBodyBytes": 0
                 }),
             ),
             (
@@ -354,6 +371,8 @@ mod tests {
             ("retries", json!({"methods": ["get"]}), "/methods/0", "invalid_method"),
             ("retries", json!({"perTryTimeoutMs": 0}), "/perTryTimeoutMs", "out_of_range"),
             ("retries", json!({"budgetPercent": 101}), "/budgetPercent", "out_of_range"),
+            ("retries", json!({"maxBodyBytes": 1_048_577}), "/maxBodyBytes", "out_of_range"),
+            ("retries", json!({"maxBodyBytes": Value::Null}), "/maxBodyBytes", "wrong_type"),
             ("retries", json!({"backoffMs": 1}), "/backoffMs", "unknown_field"),
             ("outlierDetection", json!({"consecutiveFailures": 0}), "/consecutiveFailures", "out_of_range"),
             ("outlierDetection", json!({"errorRatePercent": 101}), "/errorRatePercent", "out_of_range"),

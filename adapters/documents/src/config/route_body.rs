@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::resilience::{is_usually_kept, usually_kept};
+
 /// Which requests a route takes; all that is given must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -77,6 +79,7 @@ pub struct ShareBody {
 
 /// A second service that gets copies of requests and whose answers nobody reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct MirrorBody {
     /// The name of the service.
     #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "users-next")]
@@ -85,6 +88,10 @@ pub struct MirrorBody {
     #[serde(default = "MirrorBody::all")]
     #[schema(minimum = 1, maximum = 100, default = 100)]
     pub percent: u8,
+    /// Bytes of a request's body that is copied; a request with a longer one is not.
+    #[serde(default = "usually_kept", skip_serializing_if = "is_usually_kept")]
+    #[schema(maximum = 1_048_576, default = 65_536)]
+    pub max_body_bytes: u32,
 }
 
 /// What a service is told in place of what the client has asked for.

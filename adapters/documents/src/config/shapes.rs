@@ -109,7 +109,11 @@ static ROUTE: Shape = Shape::Object(&[
     ),
     nullable(
         "mirror",
-        Shape::Object(&[needed("service", NAME), optional("percent", Shape::Integer { min: 1, max: 100 })]),
+        Shape::Object(&[
+            needed("service", NAME),
+            optional("percent", Shape::Integer { min: 1, max: 100 }),
+            optional("maxBodyBytes", resilience::KEPT),
+        ]),
     ),
     optional("stripPrefix", Shape::Flag),
     optional("preserveHost", Shape::Flag),

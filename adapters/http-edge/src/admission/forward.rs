@@ -118,7 +118,9 @@ impl Admission<'_> {
             return None;
         };
         let target = Rc::clone(&candidate.target);
-        Some(Box::new(Copies { target, protocol: service.protocol, limit, bound: upstream.bound(service) }))
+        let max_body = usize::try_from(mirror.max_body).unwrap_or_default();
+        let (protocol, bound) = (service.protocol, upstream.bound(service));
+        Some(Box::new(Copies { target, protocol, limit, bound, max_body }))
     }
 
     /// Writes the line that tells the client where to go.

@@ -8,7 +8,7 @@ use novagate_framing::BodyKind;
 use novagate_kernel::ErrorCode;
 use novagate_policies::CompiledService;
 use novagate_ports_edge::UpstreamEvent;
-use novagate_routing::{LoadBalancing, RetryGround};
+use novagate_routing::{LoadBalancing, Protocol, RetryGround};
 
 use super::{Connection, Manners};
 use crate::admission::Passage;
@@ -61,12 +61,25 @@ impl Course<'_> {
         }
         let cells = self.generation.cells.service(self.passage.service);
         let tries = Tries::new(rule, budget, cells, head, deadline, self.total);
-        let is_whole = matches!(manners.body, BodyKind::None | BodyKind::Length(0));
-        if let Some(limit) = tries.limit().filter(|_| is_whole) {
-            self.head_limit = self.head_limit.min(limit);
-            self.begun = Some(Instant::now());
+        if let Some(limit) = tries.limit() {
+            let is_whole = matches!(manners.body, BodyKind::None | BodyKind::Length(0));
+            self.begun = is_whole.then(Instant::now);
+            // What cannot be sent again may take as long as if there were no other try.
+            let is_kept = matches!(manners.body, BodyKind::Length(length) if length <= u64::from(rule.max_body));
+            if is_whole || is_kept {
+                self.head_limit = self.head_limit.min(limit);
+            }
         }
         self.tries = Some(tries);
+    }
+
+    /// Bytes of the body that are kept: of a request that may be sent twice, or whose target may say that it did nothing
+    /// of it.
+    pub(super) fn kept_body(&self) -> usize {
+        let Some(rule) = &self.service.resilience.retries else { return 0 };
+        let is_of_use = |tries: &Tries<'_>| tries.is_repeatable() || self.service.protocol == Protocol::Http2;
+        let is_kept = self.tries.as_ref().is_some_and(is_of_use);
+        if is_kept { usize::try_from(rule.max_body).unwrap_or_default() } else { 0 }
     }
 
     /// A try begins.

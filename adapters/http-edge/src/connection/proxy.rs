@@ -16,8 +16,8 @@ use super::answer::upstream_us;
 use super::course::Course;
 use super::{Connection, Manners, MethodKind, Then};
 use crate::admission::{Passage, Request};
-use crate::exchange::{Asks, End, Exchange, Outcome, Repeat, Terms, Upload};
-use crate::mirror::MirroredRequest;
+use crate::exchange::{Asks, End, Exchange, Outcome, Repeat, RequestBody, Terms, Upload};
+use crate::mirror::{MirroredRequest, WaitingCopy};
 use crate::refusal::Refusal;
 use crate::upstream::connect::{CONNECT_LIMIT, ConnectFault};
 use crate::upstream::load::Running;
@@ -61,8 +61,9 @@ impl Connection {
         let Ok(_running) = upstream.run(service) else {
             return self.fail(&request, &course, ErrorCode::Overloaded, manners).await;
         };
-        self.copy(&mut course.passage, manners);
+        let copy = self.copy(&mut course.passage, manners);
         course.prepare_tries(&self.drafts.head, &self.deadline, manners);
+        let mut body = RequestBody::new(manners.body, course.kept_body(), copy);
         if manners.expects_continue && self.client.input.is_empty() {
             self.client.output.extend_from_slice(CONTINUE);
         }
@@ -72,7 +73,7 @@ impl Connection {
                 Err(code) => return self.fail(&request, &course, code, manners).await,
             };
             let sent = Instant::now();
-            let (end, outcome) = self.exchange(&request, &course, &mut conn, manners, sent).await;
+            let (end, outcome) = self.exchange(&request, &course, (&mut conn, &mut body), manners, sent).await;
             let end = course.judge(end, &outcome);
             course.note_end(end, &outcome, upstream_us(sent, &outcome), self);
             match end {
@@ -136,22 +137,23 @@ impl Connection {
         }
     }
 
-    /// Sends a copy to the mirror, if there is to be one.
-    fn copy(&self, passage: &mut Passage, manners: &Manners) {
-        let Some(to) = passage.mirror.take() else { return };
+    /// A copy for the mirror, if there is to be one.
+    fn copy(&self, passage: &mut Passage, manners: &Manners) -> Option<Box<WaitingCopy>> {
+        let to = passage.mirror.take()?;
         let mut head = self.drafts.head.clone();
         if let Some(place) = &passage.authority {
             replace_authority(&mut head, &mut place.clone(), &to.target.authority);
         }
-        let copy = MirroredRequest { to: *to, head, asks_head_only: manners.method == MethodKind::Head };
-        copy.send(&self.worker, manners.body, self.client.input.unread());
+        let asks_head_only = manners.method == MethodKind::Head;
+        let copy = MirroredRequest { to: *to, head, asks_head_only, trailers: None };
+        Some(Box::new(WaitingCopy::new(copy, &self.worker)))
     }
 
     async fn exchange(
         &mut self,
         request: &Request,
         course: &Course<'_>,
-        conn: &mut UpstreamConn,
+        (conn, body): (&mut UpstreamConn, &mut RequestBody),
         manners: &Manners,
         sent: Instant,
     ) -> (End, Outcome) {
@@ -174,7 +176,7 @@ impl Connection {
             (true, MethodKind::Other) => Repeat::IfUnsent,
             (true, MethodKind::Head | MethodKind::Idempotent) => Repeat::Freely,
         };
-        let upload = Upload::new(&self.drafts.head, manners.body, repeat);
+        let upload = Upload::new(&self.drafts.head, body, repeat);
         let mut exchange = Exchange::new(&self.worker, &mut self.client, conn, &self.deadline, terms, upload);
         let end = (&mut exchange).await;
         (end, exchange.outcome)

@@ -211,6 +211,7 @@ impl Exchange<'_> {
                 self.outcome.answered = Some(Instant::now());
                 return Err(End::Unwanted(head.status));
             }
+            self.upload.release();
             let reason = self.download.parser.reason(received);
             let body = self.download.begin(&head, self.terms.is_http_10);
             let draining = self.worker.draining.get();

@@ -1,34 +1,23 @@
-//! From the client to the upstream: the head that was written for it, then the body as framing lets it through.
+//! From the client to the upstream: the head that was written for it, then the body.
 //!
-//! Always: bytes of a body go on only after the framing machine has found them valid; a body of known length goes on as it
-//! is, chunks are put on anew. What a client sends after its request stays in its buffer.
+//! Always: what a client sends after its request stays in its buffer. Not here: what a body is made of (`body`).
 
 use std::task::{Context, Poll};
 
-use http::HeaderMap;
-use novagate_framing::{BodyKind, Step};
-use novagate_kernel::ErrorCode;
-
+use super::body::RequestBody;
 use super::{End, Exchange, Moved};
 use crate::client::Client;
-use crate::wire::chunks::{ChunkDecoder, LAST_CHUNK, Part, push_chunk};
-use crate::wire::names::FieldName;
 
-/// The request on its way.
-#[derive(Debug)]
+/// The request on its way, in one try.
 pub(crate) struct Upload<'a> {
     head: &'a [u8],
     head_sent: usize,
-    body: Body,
-    /// Everything of the body was admitted.
-    admitted: bool,
+    body: &'a mut RequestBody,
     /// The upstream takes no more; it may have answered before.
     broken: bool,
-    /// Something of the body was taken from the client's buffer.
-    has_taken: bool,
+    /// It was told what stands behind the body.
+    is_trailed: bool,
     repeat: Repeat,
-    /// Behind a body of known length.
-    trailers: Option<HeaderMap>,
 }
 
 /// When a request may be sent again on another connection.
@@ -42,30 +31,15 @@ pub(crate) enum Repeat {
     Freely,
 }
 
-#[derive(Debug)]
-enum Body {
-    /// Bytes at the front of the client's buffer that go as they are.
-    Plain { ready: usize },
-    /// Chunks, put on anew.
-    Chunked { decoder: Box<ChunkDecoder>, coded: Vec<u8>, sent: usize, trailers: Vec<u8> },
-}
-
 impl<'a> Upload<'a> {
-    pub(crate) fn new(head: &'a [u8], kind: BodyKind, repeat: Repeat) -> Self {
-        let (body, admitted) = match kind {
-            BodyKind::None | BodyKind::Length(0) => (Body::Plain { ready: 0 }, true),
-            BodyKind::Length(_) => (Body::Plain { ready: 0 }, false),
-            BodyKind::Chunked => {
-                let decoder = Box::new(ChunkDecoder::new());
-                (Body::Chunked { decoder, coded: Vec::new(), sent: 0, trailers: Vec::new() }, false)
-            }
-        };
-        Self { head, head_sent: 0, body, admitted, broken: false, has_taken: false, repeat, trailers: None }
+    pub(crate) fn new(head: &'a [u8], body: &'a mut RequestBody, repeat: Repeat) -> Self {
+        body.rewind();
+        Self { head, head_sent: 0, body, broken: false, is_trailed: false, repeat }
     }
 
     /// The whole request was sent.
     pub(super) fn is_done(&self) -> bool {
-        self.admitted && !self.broken && !self.has_pending()
+        self.body.is_admitted() && !self.broken && !self.has_pending()
     }
 
     /// Nothing more will be sent.
@@ -75,17 +49,13 @@ impl<'a> Upload<'a> {
 
     /// Bytes wait for the upstream to take them.
     pub(super) fn has_pending(&self) -> bool {
-        let body = match &self.body {
-            Body::Plain { ready } => *ready > 0,
-            Body::Chunked { coded, sent, .. } => *sent < coded.len(),
-        };
-        !self.broken && (body || self.head_sent < self.head.len())
+        !self.broken && (self.body.has_pending() || self.head_sent < self.head.len())
     }
 
     /// Whether the exchange may be repeated on another connection, when this one has ended without a response: it was an
     /// old one, and nothing that cannot be sent again was sent.
     pub(super) fn may_repeat(&self) -> bool {
-        !self.has_taken
+        self.is_replayable()
             && match self.repeat {
                 Repeat::Never => false,
                 Repeat::IfUnsent => self.head_sent == 0,
@@ -93,84 +63,35 @@ impl<'a> Upload<'a> {
             }
     }
 
-    /// Something of the body was taken from the client: it cannot be sent from its beginning again.
-    pub(super) const fn has_taken(&self) -> bool {
-        self.has_taken
+    /// Whether all that was taken from the client can be sent again.
+    pub(super) fn is_replayable(&self) -> bool {
+        self.body.is_replayable()
+    }
+
+    /// There will be no other try.
+    pub(super) fn release(&mut self) {
+        self.body.release();
     }
 
     /// Drops what was taken over from the client and not sent: it must not be read as the client's next request.
     pub(super) fn abandon(&mut self, client: &mut Client) {
-        if let Body::Plain { ready } = &mut self.body {
-            client.input.consume(std::mem::take(ready));
-        }
+        self.body.abandon(client);
     }
 
     /// Takes over what has come of the body.
     fn admit(&mut self, client: &mut Client) -> Result<(), End> {
-        if self.admitted || self.broken {
-            return Ok(());
-        }
-        let (consumed, ended) = match client.framing.feed(client.input.unread()) {
-            Step::NeedMore => return Ok(()),
-            Step::Body { consumed } => (consumed, false),
-            Step::EndOfMessage { consumed } => (consumed, true),
-            Step::Violation(violation) => return Err(End::Violated(violation)),
-            Step::Head(_) | Step::Closed => return Err(End::Failed(ErrorCode::Internal)),
-        };
-        self.has_taken = true;
-        self.admitted = ended;
-        if ended {
-            self.trailers = client.transport.take_trailers();
-        }
-        match &mut self.body {
-            Body::Plain { ready } => *ready = consumed,
-            Body::Chunked { decoder, coded, trailers, .. } => {
-                let bytes = client.input.unread().get(..consumed).unwrap_or_default();
-                let decoded = decoder.decode(bytes, |part| match part {
-                    Part::Data(data) => push_chunk(coded, data),
-                    Part::Trailer(line) => push_trailer(trailers, line),
-                });
-                // What framing admits is well-formed for the decoder too; a difference would be a defect of ours.
-                if !decoded.is_ok_and(|decoded| decoded.consumed == consumed && decoded.ended == ended) {
-                    return Err(End::Failed(ErrorCode::Internal));
-                }
-                if ended {
-                    coded.extend_from_slice(LAST_CHUNK);
-                    coded.append(trailers);
-                    coded.extend_from_slice(b"\r\n");
-                }
-                client.input.consume(consumed);
-            }
-        }
-        Ok(())
+        if self.broken { Ok(()) } else { self.body.admit(client) }
     }
 
     /// Bytes were taken by the upstream.
     fn sent(&mut self, count: usize, client: &mut Client) {
         let of_head = count.min(self.head.len() - self.head_sent);
         self.head_sent += of_head;
-        let of_body = count - of_head;
-        match &mut self.body {
-            Body::Plain { ready } => {
-                *ready -= of_body.min(*ready);
-                client.input.consume(of_body);
-            }
-            Body::Chunked { coded, sent, .. } => {
-                *sent += of_body;
-                if *sent >= coded.len() {
-                    coded.clear();
-                    *sent = 0;
-                }
-            }
-        }
+        self.body.sent(count - of_head, client);
     }
 
     fn pieces<'b>(&'b self, client: &'b Client) -> [&'b [u8]; 2] {
-        let body = match &self.body {
-            Body::Plain { ready } => client.input.unread().get(..*ready),
-            Body::Chunked { coded, sent, .. } => coded.get(*sent..),
-        };
-        [self.head.get(self.head_sent..).unwrap_or_default(), body.unwrap_or_default()]
+        [self.head.get(self.head_sent..).unwrap_or_default(), self.body.pending(client)]
     }
 }
 
@@ -199,12 +120,10 @@ impl Exchange<'_> {
             }
             if self.upload.has_pending() {
                 // Head and body together, when the body is there already.
-                if self.upload.head_sent < self.upload.head.len() && !self.upload.has_taken {
+                if self.upload.head_sent < self.upload.head.len() && self.upload.body.is_untouched() {
                     self.upload.admit(self.client)?;
                 }
-                if let Some(trailers) = self.upload.trailers.take() {
-                    self.conn.transport.trail(trailers);
-                }
+                self.pass_request_trailers();
                 match self.conn.transport.poll_send(cx, &self.upload.pieces(self.client)) {
                     Poll::Ready(Ok(count)) => self.upload.sent(count, self.client),
                     Poll::Ready(Err(_broken)) => return self.on_broken_upload(),
@@ -228,6 +147,16 @@ impl Exchange<'_> {
             self.watch_client(cx)?;
         }
         Ok(moved)
+    }
+
+    /// Hands on what stands behind a body of known length, before its last bytes go.
+    fn pass_request_trailers(&mut self) {
+        if !self.upload.is_trailed
+            && let Some(trailers) = self.upload.body.trailers()
+        {
+            self.conn.transport.trail(trailers);
+            self.upload.is_trailed = true;
+        }
     }
 
     /// The upstream takes no more. It may have answered already, so what it has sent is read.
@@ -255,13 +184,5 @@ impl Exchange<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn push_trailer(out: &mut Vec<u8>, line: &[u8]) {
-    let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-    if FieldName::of(name).may_trail() {
-        out.extend_from_slice(line);
-        out.extend_from_slice(b"\r\n");
     }
 }

@@ -68,6 +68,11 @@ impl<'a> Tries<'a> {
         Self { rule, budget, cells, is_repeatable, total, made: Cell::new(0) }
     }
 
+    /// Whether sending it more than once does what sending it once does.
+    pub(crate) const fn is_repeatable(&self) -> bool {
+        self.is_repeatable
+    }
+
     /// How long one try may take until its response head.
     pub(crate) fn limit(&self) -> Option<Duration> {
         self.rule.per_try_timeout.filter(|_| self.is_repeatable)

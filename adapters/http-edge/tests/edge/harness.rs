@@ -520,17 +520,7 @@ impl Upstream {
     /// Answers every request with its own bytes, body included (by Content-Length, or raw up to the last chunk).
     pub(crate) fn echo() -> Self {
         Self::scripted(|_, conn| {
-            while let Some(mut seen) = conn.next_head().map(String::into_bytes) {
-                let head = String::from_utf8(seen.clone()).unwrap().to_ascii_lowercase();
-                if let Some(length) = head.split("content-length: ").nth(1) {
-                    let length = length.split("\r\n").next().unwrap().parse().unwrap();
-                    seen.extend(conn.read_exact(length));
-                } else if head.contains("transfer-encoding: chunked") {
-                    seen.extend(conn.read_until("0\r\n"));
-                    while !seen.ends_with(b"\r\n\r\n") {
-                        seen.extend(conn.read_until("\r\n"));
-                    }
-                }
+            while let Some(seen) = conn.next_request() {
                 conn.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", seen.len()));
                 conn.send(&seen);
             }
@@ -571,6 +561,23 @@ impl Client {
     /// For upstreams: the next head; nothing at the end of the connection.
     pub(crate) fn next_head(&mut self) -> Option<String> {
         self.try_read_until("\r\n\r\n").map(|head| String::from_utf8_lossy(&head).into_owned())
+    }
+
+    /// The next request, body included (by Content-Length, or raw up to the end of the last chunk); nothing when the
+    /// connection ends before.
+    pub(crate) fn next_request(&mut self) -> Option<Vec<u8>> {
+        let mut seen = self.try_read_until("\r\n\r\n")?;
+        let head = String::from_utf8(seen.clone()).unwrap().to_ascii_lowercase();
+        if let Some(length) = head.split("content-length: ").nth(1) {
+            let length = length.split("\r\n").next().unwrap().parse().unwrap();
+            seen.extend(self.try_read_exact(length)?);
+        } else if head.contains("transfer-encoding: chunked") {
+            seen.extend(self.try_read_until("0\r\n")?);
+            while !seen.ends_with(b"\r\n\r\n") {
+                seen.extend(self.try_read_until("\r\n")?);
+            }
+        }
+        Some(seen)
     }
 }
 

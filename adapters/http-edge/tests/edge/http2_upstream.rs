@@ -293,7 +293,8 @@ async fn copies_and_probes_speak_http_2_too() {
     second.health_check = Some(Box::new(HealthCheck::every(Duration::from_secs(1), ProbeKind::get("/health"))));
     let mut first = route(1, "/*", "up");
     if let RouteAction::Forward(forward) = &mut first.route.action {
-        forward.mirror = Some(Mirror { service: crate::harness::name("copies"), percent: 100 });
+        forward.mirror =
+            Some(Mirror { service: crate::harness::name("copies"), percent: 100, max_body: Mirror::USUAL_BODY });
     }
     let objects = vec![
         ConfigObject::Service(service(1, "up", &[&upstream.url])),

@@ -19,7 +19,8 @@ const OK: &[u8] = &[0x88];
 
 fn retries(attempts: u8, on: &[RetryGround], statuses: &[u16]) -> Retries {
     let (on, statuses, methods) = (on.to_vec(), statuses.to_vec(), Retries::IDEMPOTENT.to_vec());
-    Retries { attempts, on, statuses, methods, per_try_timeout: None, budget_percent: 100 }
+    let max_body = Retries::USUALLY_KEPT;
+    Retries { attempts, on, statuses, methods, per_try_timeout: None, budget_percent: 100, max_body }
 }
 
 /// Answers `hello` on a stream.

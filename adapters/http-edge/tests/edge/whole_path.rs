@@ -365,7 +365,7 @@ fn start(upstream: &Upstream, mirrored: &Upstream) -> Edge {
     }
     let mut copied = route(6, "/copied/*", "up");
     if let RouteAction::Forward(forward) = &mut copied.route.action {
-        forward.mirror = Some(Mirror { service: name("mirror"), percent: 100 });
+        forward.mirror = Some(Mirror { service: name("mirror"), percent: 100, max_body: Mirror::USUAL_BODY });
     }
     let mut numbers = route(7, "/*", "up");
     let digits = ValueTest::Matches(Expression::parse("[0-9]+").unwrap());

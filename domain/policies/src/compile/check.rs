@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use novagate_routing::{
-    Condition, ConditionOn, ForwardTo, MAX_SPLIT, PathPattern, Protocol, Redirect, RouteAction, RouteMatch, Service,
-    Split, Target, UpstreamTls,
+    Condition, ConditionOn, ForwardTo, MAX_SPLIT, Mirror, PathPattern, Protocol, Redirect, RouteAction, RouteMatch,
+    Service, Split, Target, UpstreamTls,
 };
 
 use super::health;
@@ -121,6 +121,8 @@ fn action(subject: &mut Subject<'_>, action: &RouteAction, path: &PathPattern) {
             let holds = forward.max_body.is_none_or(|most| most <= MAX_BODY);
             if let Some(mirror) = &forward.mirror {
                 subject.range((1..=100).contains(&mirror.percent), "/mirror/percent", "a share is 1 to 100 percent");
+                let holds = mirror.max_body <= Mirror::MAX_BODY;
+                subject.range(holds, "/mirror/maxBodyBytes", "a body that is copied has at most 1048576 bytes");
             }
             subject.range(holds, "/maxBodyBytes", "a body has at most 1099511627776 bytes");
             if let ForwardTo::Split(split) = &forward.to {

@@ -31,6 +31,8 @@ fn retries(subject: &mut Subject<'_>, rule: &Retries) {
         let holds = is_whole_ms(timeout) && (Duration::from_millis(1)..=HOUR).contains(&timeout);
         subject.range(holds, "/retries/perTryTimeoutMs", "a timeout is 1 to 3600000 whole milliseconds");
     }
+    let holds = rule.max_body <= Retries::MAX_KEPT;
+    subject.range(holds, "/retries/maxBodyBytes", "at most 1048576 bytes of a body are kept");
     if rule.on.is_empty() && rule.statuses.is_empty() {
         subject.fault("/retries/on", "unsatisfiable", "there is at least one ground or status to retry after");
     }
@@ -110,6 +112,7 @@ mod tests {
             methods: Retries::IDEMPOTENT.to_vec(),
             per_try_timeout: Some(Duration::from_millis(500)),
             budget_percent: 20,
+            max_body: Retries::MAX_KEPT,
         }
     }
 
@@ -141,11 +144,12 @@ mod tests {
 
     #[test]
     fn every_bound_of_retries_is_named() {
-        let cases: [Case<Retries>; 11] = [
+        let cases: [Case<Retries>; 12] = [
             (|rule| rule.attempts = 0, "/attempts", "out_of_range"),
             (|rule| rule.attempts = 6, "/attempts", "out_of_range"),
             (|rule| rule.budget_percent = 0, "/budgetPercent", "out_of_range"),
             (|rule| rule.budget_percent = 101, "/budgetPercent", "out_of_range"),
+            (|rule| rule.max_body = 1_048_577, "/maxBodyBytes", "out_of_range"),
             (|rule| rule.per_try_timeout = Some(Duration::ZERO), "/perTryTimeoutMs", "out_of_range"),
             (|rule| (rule.on, rule.statuses) = (Vec::new(), Vec::new()), "/on", "unsatisfiable"),
             (|rule| rule.on.push(RetryGround::Reset), "/on/3", "duplicate"),

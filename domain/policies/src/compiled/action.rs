@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use novagate_routing::{Forward, ForwardHost, ForwardPath, ForwardTo, HashOn, Redirect, RouteAction};
+use novagate_routing::{Forward, ForwardHost, ForwardPath, ForwardTo, HashOn, Mirror, Redirect, RouteAction};
 
 use super::balance::Affinity;
 use super::service::{CompiledService, ServiceIndex};
@@ -46,6 +46,8 @@ pub struct CompiledMirror {
     pub service: ServiceIndex,
     /// How many of 100 requests are copied.
     pub percent: u8,
+    /// Bytes of a body that is copied.
+    pub max_body: u32,
 }
 
 #[derive(Debug)]
@@ -79,7 +81,10 @@ impl CompiledAction {
             }
         };
         let mirror = match &forward.mirror {
-            Some(mirror) => Some(CompiledMirror { service: find(&mirror.service)?.index, percent: mirror.percent }),
+            Some(mirror) => {
+                let Mirror { percent, max_body, .. } = *mirror;
+                Some(CompiledMirror { service: find(&mirror.service)?.index, percent, max_body })
+            }
             None => None,
         };
         let Forward { path, host, timeout, total_timeout, max_body, client_cert, .. } = Forward::clone(forward);

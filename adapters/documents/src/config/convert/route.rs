@@ -127,7 +127,7 @@ fn action(body: &RouteBody, matcher: &RouteMatch) -> Result<RouteAction, FieldFa
     let max_body = body.max_body_bytes;
     let mirror = body.mirror.as_ref().map(|mirror| {
         let service = name_at(&mirror.service, "/mirror/service")?;
-        Ok(Mirror { service, percent: mirror.percent })
+        Ok(Mirror { service, percent: mirror.percent, max_body: mirror.max_body_bytes })
     });
     let mirror = mirror.transpose()?;
     let client_cert = body.forward_client_cert;
@@ -220,9 +220,11 @@ pub(super) fn route_body(config: &RouteConfig) -> RouteBody {
         service,
         split,
         redirect: redirect.map(redirect_body),
-        mirror: forward
-            .and_then(|forward| forward.mirror.as_ref())
-            .map(|mirror| MirrorBody { service: mirror.service.to_string(), percent: mirror.percent }),
+        mirror: forward.and_then(|forward| forward.mirror.as_ref()).map(|mirror| MirrorBody {
+            service: mirror.service.to_string(),
+            percent: mirror.percent,
+            max_body_bytes: mirror.max_body,
+        }),
         strip_prefix: forward.is_some_and(|forward| forward.path == ForwardPath::Stripped),
         preserve_host: forward.is_some_and(|forward| forward.host == ForwardHost::Client),
         rewrite: forward.and_then(rewrite_body),

@@ -152,10 +152,12 @@ fn shares_of_a_split_are_checked_one_by_one() {
 
 #[test]
 fn a_mirror_is_a_service_that_is_there_with_a_share() {
-    let mirrored = |service: &str, percent| {
-        let mirror = Some(Mirror { service: name(service), percent });
+    let with = |service: &str, percent, max_body| {
+        let mirror = Some(Mirror { service: name(service), percent, max_body });
         faults_of_route(forward(|forward| forward.mirror = mirror))
     };
+    let mirrored = |service: &str, percent| with(service, percent, Mirror::MAX_BODY);
+    assert_eq!(with("users-v2", 1, 1_048_577), [fault("out_of_range", "/mirror/maxBodyBytes", "r")]);
     assert_eq!(mirrored("users-v2", 100), []);
     assert_eq!(mirrored("gone", 1), [fault("unknown_service", "/mirror/service", "r")]);
     for percent in [0, 101] {

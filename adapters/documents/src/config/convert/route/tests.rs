@@ -38,6 +38,7 @@ fn what_a_route_wants_and_does_survives_a_round_trip() {
         json!({"match": {"query": [{"name": "V", "value": "a b"}, {"name": "w", "value": ""}]}}),
         json!({"preserveHost": true, "timeoutMs": 5, "totalTimeoutMs": 50, "maxBodyBytes": 0}),
         json!({"mirror": {"service": "users-next", "percent": 10}}),
+        json!({"mirror": {"service": "users-next", "percent": 100, "maxBodyBytes": 0}}),
         json!({"forwardClientCert": true, "auth": {"required": true, "accept": ["jwt", "certificate"]}}),
         json!({"rewrite": {"path": "/v2/{id}/*", "host": "users.internal:8080"}}),
         json!({"match": {"pathRegex": "/users/(?<n>[0-9]+)/.*"}, "rewrite": {"path": "/{n}-{id}/*", "host": "{n}.{id}.internal:81"}}),
@@ -146,6 +147,7 @@ fn every_bad_value_is_refused_at_its_pointer() {
         ),
         (redirect(json!({"host": "{id}.example"})), "/redirect/host", "invalid_host"),
         (json!({"mirror": {"service": "b", "percent": 0}}), "/mirror/percent", "out_of_range"),
+        (json!({"mirror": {"service": "b", "maxBodyBytes": 1_048_577}}), "/mirror/maxBodyBytes", "out_of_range"),
         (
             json!({"service": null, "redirect": {"scheme": "https"}, "mirror": {"service": "b"}}),
             "/mirror",
