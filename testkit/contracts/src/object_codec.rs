@@ -15,7 +15,7 @@ use novagate_policies::{
 use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
     CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
-    ForwardTo, HashOn, HealthCheck, HostPattern, HttpProbe, KeyPin, LoadBalancing, Mirror, OutlierDetection,
+    ForwardTo, HashOn, HealthCheck, Hedge, HostPattern, HttpProbe, KeyPin, LoadBalancing, Mirror, OutlierDetection,
     PathPattern, PathTemplate, Preference, ProbeKind, Protocol, Redirect, RedirectStatus, Resilience, Retries,
     RetryGround, Route, RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl, TlsFileName,
     TlsIdentity, TlsServerName, TlsVersion, UpstreamTls, ValueTest, WeightedService,
@@ -162,6 +162,11 @@ impl Maker {
                 per_try_timeout: self.maybe(|| self.millis(1, 3_600_000)),
                 budget_percent: small(100),
                 max_body: at_once(),
+            }),
+            hedge: self.maybe(|| Hedge {
+                delay: self.millis(1, 3_600_000),
+                max_extra: small(3),
+                methods: Hedge::SAFE.into_iter().take(usize::from(small(3))).collect(),
             }),
             outlier_detection: self.maybe(|| OutlierDetection {
                 consecutive_failures: small(100),
