@@ -6,6 +6,7 @@
 
 mod body;
 mod download;
+mod hedge;
 mod upload;
 
 use std::future::Future;
@@ -19,6 +20,7 @@ use novagate_kernel::ErrorCode;
 
 pub(crate) use self::body::RequestBody;
 use self::download::Download;
+pub(crate) use self::hedge::{Hedges, Hedging, Winner};
 pub(crate) use self::upload::{Repeat, Upload};
 use crate::client::Client;
 use crate::deadlines::Deadline;
@@ -112,6 +114,12 @@ pub(crate) struct Exchange<'a> {
     download: Download,
     /// The tick until which the response head must come; known when the request is sent.
     head_due: Option<u32>,
+    /// The tick until which something must happen.
+    limit: u32,
+    /// Other targets that may be asked too.
+    pub(crate) hedges: Option<Box<Hedges<'a>>>,
+    /// The one of them whose response it is.
+    pub(crate) winner: Option<Box<Winner>>,
     is_limited: bool,
     quiet: Quiet,
     pub(crate) outcome: Outcome,
@@ -138,11 +146,27 @@ impl<'a> Exchange<'a> {
         conn: &'a mut UpstreamConn,
         deadline: &'a Deadline,
         terms: Terms<'a>,
-        upload: Upload<'a>,
+        (upload, hedges): (Upload<'a>, Option<Box<Hedges<'a>>>),
     ) -> Self {
         let (download, outcome) = (Download::default(), Outcome::default());
         let (head_due, is_limited, quiet) = (None, false, Quiet::default());
-        Self { worker, client, conn, deadline, terms, upload, download, head_due, is_limited, quiet, outcome }
+        let (limit, winner) = (terms.total, None);
+        Self {
+            worker,
+            client,
+            conn,
+            deadline,
+            terms,
+            upload,
+            download,
+            head_due,
+            limit,
+            hedges,
+            winner,
+            is_limited,
+            quiet,
+            outcome,
+        }
     }
 
     fn poll_both(&mut self, cx: &mut Context<'_>) -> Result<Option<End>, End> {
@@ -152,8 +176,7 @@ impl<'a> Exchange<'a> {
             self.set_limit();
         }
         while moved {
-            let up = self.poll_upload(cx)?;
-            let down = self.poll_download(cx)?;
+            let (up, down) = if self.hedges.is_some() { self.poll_hedged(cx)? } else { self.poll_directions(cx)? };
             if self.download.has_ended() && !self.client.has_output() {
                 return Ok(Some(self.complete()));
             }
@@ -163,7 +186,14 @@ impl<'a> Exchange<'a> {
                 self.set_limit();
             }
         }
+        if self.hedges.is_some() {
+            return self.wait_hedged().map(|()| None);
+        }
         if self.deadline.is_over() { Err(self.overdue()) } else { Ok(None) }
+    }
+
+    fn poll_directions(&mut self, cx: &mut Context<'_>) -> Result<(Moved, Moved), End> {
+        Ok((self.poll_upload(cx)?, self.poll_download(cx)?))
     }
 
     /// Receives from the client; 0 is the end of the stream or a full buffer.
@@ -204,7 +234,8 @@ impl<'a> Exchange<'a> {
         } else {
             *self.head_due.get_or_insert_with(|| self.deadline.tick_after(self.terms.head_limit))
         };
-        self.deadline.set_tick(due.min(self.terms.total));
+        self.limit = due.min(self.terms.total);
+        self.deadline.set_tick(self.limit);
     }
 
     /// Whose fault it is that the limit has passed.
@@ -233,6 +264,10 @@ impl<'a> Exchange<'a> {
     /// Whether the request is tried again rather than answered with this status.
     fn is_unwanted(&self, status: u16) -> bool {
         let Some(tries) = self.terms.tries else { return false };
+        // While others are asked, the next try is already made.
+        if self.hedges.as_ref().is_some_and(|hedges| hedges.is_under_way()) {
+            return tries.lists(status);
+        }
         self.upload.is_replayable() && tries.take(Ground::Status(status), self.deadline)
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Upstream {
     pub(crate) targets: Box<[Candidate]>,
     /// What all workers know together.
     shared: Option<Arc<ServiceState>>,
-    /// Of a service with retries.
+    /// Of a service with retries or hedges.
     pub(crate) budget: Option<Rc<Budget>>,
     /// Of a service to which its targets are not all the same.
     preferences: Option<Box<Preferences>>,
@@ -66,6 +66,7 @@ impl Generation {
         let upstream = |service: &Arc<CompiledService>| {
             let known = || last?.service(last?.live.compiled.service_by_id(service.id)?.index)?.1.budget.clone();
             let budget = || known().unwrap_or_else(|| Rc::new(Budget::new(workers)));
+            let pays = service.resilience.retries.is_some() || service.resilience.hedge.is_some();
             let upstream = Upstream {
                 turns: Cell::new(worker as u64),
                 copies_owed: Cell::new(0),
@@ -76,7 +77,7 @@ impl Generation {
                     .map(|(each, state)| Candidate { target: target(service, each), state })
                     .collect(),
                 shared: board.service(service.id, &service.resilience),
-                budget: service.resilience.retries.is_some().then(budget),
+                budget: pays.then(budget),
                 preferences: board.preferences(service),
             };
             upstream.review(service, board);

@@ -178,6 +178,8 @@ const fn family(event: UpstreamEvent) -> (&'static str, &'static str) {
         UpstreamEvent::RetryOverBudget => {
             ("upstream_retries_over_budget_total", "Requests not tried again because too many were.")
         }
+        UpstreamEvent::Hedge => ("upstream_hedges_total", "Requests that went to another target too."),
+        UpstreamEvent::HedgeWon => ("upstream_hedges_won_total", "Requests that another target has answered first."),
         UpstreamEvent::Ejection => ("upstream_ejections_total", "Targets that were ejected."),
         UpstreamEvent::CircuitOpen => ("upstream_circuit_open_total", "Requests refused by a circuit breaker."),
         UpstreamEvent::TlsFailure => {
@@ -362,9 +364,11 @@ mod tests {
             "upstream_timeouts_total{service=\"users\"} 4",
             "upstream_retries_total{service=\"users\"} 20",
             "upstream_retries_over_budget_total{service=\"users\"} 21",
-            "upstream_ejections_total{service=\"users\"} 22",
-            "upstream_circuit_open_total{service=\"users\"} 23",
-            "upstream_tls_failures_total{service=\"users\"} 24",
+            "upstream_hedges_total{service=\"users\"} 22",
+            "upstream_hedges_won_total{service=\"users\"} 23",
+            "upstream_ejections_total{service=\"users\"} 24",
+            "upstream_circuit_open_total{service=\"users\"} 25",
+            "upstream_tls_failures_total{service=\"users\"} 26",
             "rate_limit_hits_total{tier=\"unauth\"} 5",
             "rate_limit_errors_total 0",
             "active_connections 7",

@@ -36,7 +36,7 @@ pub use self::{
     label::label,
     normal::{NormalPath, PathError, normalise, normalise_bytes},
     pattern::{MAX_PARAMETER_BYTES, MAX_PATTERN_BYTES, MAX_PATTERN_SEGMENTS, PathPattern, PathPatternError, Segment},
-    resilience::{CircuitBreaker, ErrorRate, OutlierDetection, Resilience, Retries, RetryGround},
+    resilience::{CircuitBreaker, ErrorRate, Hedge, OutlierDetection, Resilience, Retries, RetryGround},
     table::{
         AllowedMethods, Conflict, Found, Lookup, MAX_CONFLICTS, MAX_RANKED, MAX_TABLE_BYTES, RouteIndex, RouteTable,
         RouteTableBuilder, TableFull, TableWarning,

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Resilience {
     /// Which requests are tried again; `None`: those that nothing was sent of, on one other target.
     pub retries: Option<Retries>,
+    /// Which requests a second target is asked too when the first one is slow; `None`: none.
+    pub hedge: Option<Hedge>,
     /// Which targets are ejected; `None`: those that three connections in a row could not be made to, for 5 s.
     pub outlier_detection: Option<OutlierDetection>,
     /// While less than this share of the targets takes traffic, all do; 0 to 100, 0: never.
@@ -35,6 +37,17 @@ pub struct Retries {
     pub budget_percent: u8,
     /// Bytes of a body that are kept so that it can be sent again, as it is sent; at most [`Self::MAX_KEPT`]. 0: none.
     pub max_body: u32,
+}
+
+/// Which requests go to another target too when there is no response in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hedge {
+    /// How long a request that was sent waits for its response head before the next target is asked; 1 ms to 1 h.
+    pub delay: Duration,
+    /// Further targets that are asked; 1 to 3.
+    pub max_extra: u8,
+    /// Methods that may be sent more than once; at most 16, no duplicates.
+    pub methods: Vec<http::Method>,
 }
 
 /// A failure without a response.
@@ -83,7 +96,14 @@ pub struct CircuitBreaker {
     pub max_connections: Option<u32>,
 }
 
+impl Hedge {
+    /// The methods that change nothing.
+    pub const SAFE: [http::Method; 3] = [http::Method::GET, http::Method::HEAD, http::Method::OPTIONS];
+}
+
 impl Retries {
+    /// The share of the requests that further tries are, unless said otherwise.
+    pub const USUAL_BUDGET: u8 = 20;
     /// Bytes of a body that are kept, unless said otherwise.
     pub const USUALLY_KEPT: u32 = 64 * 1024;
     /// The most of a body that can be kept.

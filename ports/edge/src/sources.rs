@@ -23,8 +23,12 @@ pub trait RecordSource: Send + Sync + 'static {
 pub enum UpstreamEvent {
     /// A request was tried again.
     Retry,
-    /// A request was not tried again because there were too many retries already.
+    /// A request was not tried again, or at another target too, because too many were already.
     RetryOverBudget,
+    /// A request went to another target too because the first one was slow.
+    Hedge,
+    /// The other target's response came first.
+    HedgeWon,
     /// A target was ejected.
     Ejection,
     /// A request was refused because too many ran already.
@@ -35,8 +39,15 @@ pub enum UpstreamEvent {
 
 impl UpstreamEvent {
     /// Every event.
-    pub const ALL: [Self; 5] =
-        [Self::Retry, Self::RetryOverBudget, Self::Ejection, Self::CircuitOpen, Self::TlsFailure];
+    pub const ALL: [Self; 7] = [
+        Self::Retry,
+        Self::RetryOverBudget,
+        Self::Hedge,
+        Self::HedgeWon,
+        Self::Ejection,
+        Self::CircuitOpen,
+        Self::TlsFailure,
+    ];
 
     /// Its place in [`Self::ALL`].
     pub const fn index(self) -> usize {

@@ -15,7 +15,7 @@ use novagate_policies::{
 use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
     CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
-    ForwardTo, HashOn, HealthCheck, HostPattern, HostTemplate, HttpProbe, KeyPin, LoadBalancing, Mirror,
+    ForwardTo, HashOn, HealthCheck, Hedge, HostPattern, HostTemplate, HttpProbe, KeyPin, LoadBalancing, Mirror,
     OutlierDetection, PathPattern, PathTemplate, Preference, ProbeKind, Protocol, Redirect, RedirectStatus, Resilience,
     Retries, RetryGround, Route, RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl,
     TlsFileName, TlsIdentity, TlsServerName, TlsVersion, UpstreamTls, ValueTest, WeightedService,
@@ -88,17 +88,14 @@ impl Maker {
 
     fn health_check(&self) -> HealthCheck {
         let small = || u8::try_from(1 + self.below(100)).unwrap();
+        let statuses = [(200, 299), (404, 404)].map(|(first, last)| StatusRange { first, last });
         let kind = match self.below(3) {
             0 => ProbeKind::Tcp,
             1 => ProbeKind::Grpc { service: self.maybe(|| "shop.Users".into()) },
             _ => ProbeKind::Http(HttpProbe {
                 path: Arc::from(*self.0.entropy().pick(&["/health", "/", "/h?deep=1&x=%20"])),
                 host: self.maybe(|| "users.example".into()),
-                expect: [(200, 299), (404, 404)]
-                    .into_iter()
-                    .filter(|_| self.below(2) == 0)
-                    .map(|(first, last)| StatusRange { first, last })
-                    .collect(),
+                expect: statuses.into_iter().filter(|_| self.below(2) == 0).collect(),
             }),
         };
         HealthCheck {
@@ -163,6 +160,10 @@ impl Maker {
                 budget_percent: small(100),
                 max_body: at_once(),
             }),
+            hedge: self.maybe(|| {
+                let methods = Hedge::SAFE.into_iter().take(usize::from(small(3))).collect();
+                Hedge { delay: self.millis(1, 3_600_000), max_extra: small(3), methods }
+            }),
             outlier_detection: self.maybe(|| OutlierDetection {
                 consecutive_failures: small(100),
                 error_rate: self.maybe(|| ErrorRate { percent: small(100), min_requests: 1 + at_once() % 100_000 }),
@@ -171,10 +172,9 @@ impl Maker {
                 max_ejected_percent: small(100),
             }),
             panic_percent: small(101) - 1,
-            circuit_breaker: self.maybe(|| CircuitBreaker {
-                max_requests: at_once(),
-                max_pending: self.maybe(at_once),
-                max_connections: self.maybe(at_once),
+            circuit_breaker: self.maybe(|| {
+                let (max_pending, max_connections) = (self.maybe(at_once), self.maybe(at_once));
+                CircuitBreaker { max_requests: at_once(), max_pending, max_connections }
             }),
         }
     }
@@ -253,10 +253,9 @@ impl Maker {
             total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
             max_body: self.maybe(|| self.below(1 << 40)),
             client_cert: self.below(2) == 0,
-            mirror: self.maybe(|| Mirror {
-                service: self.0.name("svc"),
-                percent: u8::try_from(1 + self.below(100)).unwrap(),
-                max_body: u32::try_from(self.below(1 << 20)).unwrap(),
+            mirror: self.maybe(|| {
+                let (service, percent) = (self.0.name("svc"), u8::try_from(1 + self.below(100)).unwrap());
+                Mirror { service, percent, max_body: u32::from(percent) * 1000 }
             }),
         })
     }
@@ -287,10 +286,7 @@ impl Maker {
             name: self.0.name("app"),
             groups: groups.into_iter().collect(),
             rate_limit: self.maybe(|| self.limit()),
-            certificates: ["dns:app.example", "cn:App"]
-                .iter()
-                .filter_map(|text| CertificateName::parse(text).ok())
-                .collect(),
+            certificates: ["dns:app.example", "cn:App"].map(|text| CertificateName::parse(text).unwrap()).into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::health::HealthCheckBody;
-use super::resilience::{CircuitBreakerBody, OutlierDetectionBody, RetriesBody};
+use super::resilience::{CircuitBreakerBody, HedgeBody, OutlierDetectionBody, RetriesBody};
 use super::route_body::{MatchBody, MirrorBody, RedirectBody, RewriteBody, SplitBody, is_false};
 use super::tls::UpstreamTlsBody;
 
@@ -55,6 +55,9 @@ pub struct ServiceBody {
     /// Which requests are tried again; missing: on one other target, when no connection could be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<RetriesBody>,
+    /// Which requests go to another target too when there is no response in time; missing: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<HedgeBody>,
     /// Which targets are ejected; missing: those that three connections in a row could not be made to, for 5 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outlier_detection: Option<OutlierDetectionBody>,

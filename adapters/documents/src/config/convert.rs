@@ -17,7 +17,7 @@ use super::body::{
     AnyBody, BalancingWord, ConsumerBody, ConsumerKeyBody, ProtocolWord, RateLimitBody, ServiceBody, TargetBody,
 };
 use super::health::{HealthCheckBody, health_check};
-use super::resilience::{CircuitBreakerBody, OutlierDetectionBody, RetriesBody, resilience};
+use super::resilience::{CircuitBreakerBody, HedgeBody, OutlierDetectionBody, RetriesBody, resilience};
 use super::tls::{UpstreamTlsBody, tls};
 
 pub(super) use self::route::route;
@@ -152,6 +152,7 @@ fn service_body(service: &Service) -> ServiceBody {
         zone_min_percent: Some(service.preference.zone_min_percent)
             .filter(|percent| *percent != Preference::ZONE_MIN_PERCENT),
         retries: service.resilience.retries.as_ref().map(RetriesBody::from),
+        hedge: service.resilience.hedge.as_ref().map(HedgeBody::from),
         outlier_detection: service.resilience.outlier_detection.as_ref().map(OutlierDetectionBody::from),
         panic_percent: Some(service.resilience.panic_percent).filter(|percent| *percent > 0),
         circuit_breaker: service.resilience.circuit_breaker.as_ref().map(CircuitBreakerBody::from),

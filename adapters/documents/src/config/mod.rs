@@ -31,7 +31,7 @@ pub use self::body::{
     RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
 };
 pub use self::health::{HealthCheckBody, ProbeWord, StatusBody};
-pub use self::resilience::{CircuitBreakerBody, GroundWord, OutlierDetectionBody, RetriesBody};
+pub use self::resilience::{CircuitBreakerBody, GroundWord, HedgeBody, OutlierDetectionBody, RetriesBody};
 pub use self::route_body::{
     ConditionBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, SchemeWord, ShareBody, SplitBody,
 };

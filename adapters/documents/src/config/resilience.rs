@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use novagate_ports_control::inbound::FieldFault;
-use novagate_routing::{CircuitBreaker, ErrorRate, OutlierDetection, Resilience, Retries, RetryGround};
+use novagate_routing::{CircuitBreaker, ErrorRate, Hedge, OutlierDetection, Resilience, Retries, RetryGround};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -50,6 +50,23 @@ pub struct RetriesBody {
     #[serde(default = "usually_kept", skip_serializing_if = "is_usually_kept")]
     #[schema(maximum = 1_048_576, default = 65_536)]
     pub max_body_bytes: u32,
+}
+
+/// Which requests go to another target too when there is no response in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HedgeBody {
+    /// How long a request that was sent waits for its response head before the next target is asked, milliseconds.
+    #[schema(minimum = 1, maximum = 3_600_000)]
+    pub delay_ms: u64,
+    /// Further targets that are asked, each after another delay.
+    #[serde(default = "one")]
+    #[schema(minimum = 1, maximum = 3, default = 1)]
+    pub max_extra: u8,
+    /// Methods that may be sent more than once; missing: GET, HEAD and OPTIONS.
+    #[serde(default = "safe")]
+    #[schema(min_items = 1, max_items = 16)]
+    pub methods: Vec<String>,
 }
 
 /// A failure without a response.
@@ -130,6 +147,12 @@ pub(super) const RETRIES: Shape = Shape::Object(&[
     optional("maxBodyBytes", KEPT),
 ]);
 
+pub(super) const HEDGE: Shape = Shape::Object(&[
+    needed("delayMs", Shape::Integer { min: 1, max: HOUR_MS }),
+    optional("maxExtra", Shape::Integer { min: 1, max: 3 }),
+    optional("methods", Shape::List { of: &METHOD, min: 1, max: 16, distinct: true }),
+]);
+
 pub(super) const OUTLIERS: Shape = Shape::Object(&[
     optional("consecutiveFailures", PERCENT),
     nullable("errorRatePercent", PERCENT),
@@ -151,6 +174,7 @@ pub(super) const BREAKER: Shape = Shape::Object(&[
 pub(super) fn resilience(body: &ServiceBody) -> Result<Resilience, FieldFault> {
     Ok(Resilience {
         retries: body.retries.as_ref().map(retries).transpose()?,
+        hedge: body.hedge.as_ref().map(hedge).transpose()?,
         outlier_detection: body.outlier_detection.as_ref().map(outliers).transpose()?,
         panic_percent: body.panic_percent.unwrap_or_default(),
         circuit_breaker: body.circuit_breaker.as_ref().map(CircuitBreaker::from),
@@ -158,9 +182,6 @@ pub(super) fn resilience(body: &ServiceBody) -> Result<Resilience, FieldFault> {
 }
 
 fn retries(body: &RetriesBody) -> Result<Retries, FieldFault> {
-    let method = |(at, method): (usize, &String)| {
-        at_pointer(http::Method::from_bytes(method.as_bytes()), || format!("/retries/methods/{at}"))
-    };
     let ground = |word: &GroundWord| match word {
         GroundWord::Connect => RetryGround::Connect,
         GroundWord::Reset => RetryGround::Reset,
@@ -170,11 +191,23 @@ fn retries(body: &RetriesBody) -> Result<Retries, FieldFault> {
         attempts: body.attempts,
         on: body.on.iter().map(ground).collect(),
         statuses: body.statuses.clone(),
-        methods: body.methods.iter().enumerate().map(method).collect::<Result<_, _>>()?,
+        methods: methods(&body.methods, "/retries/methods")?,
         per_try_timeout: body.per_try_timeout_ms.map(Duration::from_millis),
         budget_percent: body.budget_percent,
         max_body: body.max_body_bytes,
     })
+}
+
+fn hedge(body: &HedgeBody) -> Result<Hedge, FieldFault> {
+    let methods = methods(&body.methods, "/hedge/methods")?;
+    Ok(Hedge { delay: Duration::from_millis(body.delay_ms), max_extra: body.max_extra, methods })
+}
+
+fn methods(texts: &[String], list: &str) -> Result<Vec<http::Method>, FieldFault> {
+    let method = |(at, method): (usize, &String)| {
+        at_pointer(http::Method::from_bytes(method.as_bytes()), || format!("{list}/{at}"))
+    };
+    texts.iter().enumerate().map(method).collect()
 }
 
 fn outliers(body: &OutlierDetectionBody) -> Result<OutlierDetection, FieldFault> {
@@ -206,6 +239,13 @@ impl From<&Retries> for RetriesBody {
             budget_percent: rule.budget_percent,
             max_body_bytes: rule.max_body,
         }
+    }
+}
+
+impl From<&Hedge> for HedgeBody {
+    fn from(rule: &Hedge) -> Self {
+        let methods = rule.methods.iter().map(ToString::to_string).collect();
+        Self { delay_ms: millis(rule.delay), max_extra: rule.max_extra, methods }
     }
 }
 
@@ -265,6 +305,10 @@ pub(super) const fn is_usually_kept(value: &u32) -> bool {
     *value == Retries::USUALLY_KEPT
 }
 
+fn safe() -> Vec<String> {
+    Hedge::SAFE.iter().map(ToString::to_string).collect()
+}
+
 const fn one() -> u8 {
     1
 }
@@ -274,7 +318,7 @@ const fn five() -> u8 {
 }
 
 const fn twenty() -> u8 {
-    20
+    Retries::USUAL_BUDGET
 }
 
 const fn fifty() -> u8 {
@@ -323,6 +367,8 @@ mod tests {
         let rule = rule.outlier_detection.unwrap();
         assert_eq!(rule.error_rate, Some(ErrorRate { percent: 40, min_requests: 20 }));
         assert_eq!(rule.max_eject.as_secs(), 3600);
+        let rule = read("hedge", &json!({"delayMs": 40})).hedge.unwrap();
+        assert_eq!((rule.delay.as_millis(), rule.max_extra, rule.methods.as_slice()), (40, 1, &Hedge::SAFE[..]));
         assert_eq!(read("retries", &Value::Null), Resilience::default());
         assert_eq!(read("panicPercent", &json!(0)), Resilience::default());
     }
@@ -344,6 +390,7 @@ mod tests {
                     "maxEjectMs": 2000, "maxEjectedPercent": 0
                 }),
             ),
+            ("hedge", json!({"delayMs": 40, "maxExtra": 3, "methods": ["GET", "PUT"]})),
             ("panicPercent", json!(50)),
             ("circuitBreaker", json!({"maxRequests": 100, "maxPending": 10, "maxConnections": 20})),
         ] {
@@ -374,6 +421,12 @@ mod tests {
             ("retries", json!({"maxBodyBytes": 1_048_577}), "/maxBodyBytes", "out_of_range"),
             ("retries", json!({"maxBodyBytes": Value::Null}), "/maxBodyBytes", "wrong_type"),
             ("retries", json!({"backoffMs": 1}), "/backoffMs", "unknown_field"),
+            ("hedge", json!({}), "/delayMs", "required"),
+            ("hedge", json!({"delayMs": 0}), "/delayMs", "out_of_range"),
+            ("hedge", json!({"delayMs": 1, "maxExtra": 4}), "/maxExtra", "out_of_range"),
+            ("hedge", json!({"delayMs": 1, "methods": []}), "/methods", "out_of_range"),
+            ("hedge", json!({"delayMs": 1, "methods": ["get"]}), "/methods/0", "invalid_method"),
+            ("hedge", json!({"delayMs": 1, "percentile": 95}), "/percentile", "unknown_field"),
             ("outlierDetection", json!({"consecutiveFailures": 0}), "/consecutiveFailures", "out_of_range"),
             ("outlierDetection", json!({"errorRatePercent": 101}), "/errorRatePercent", "out_of_range"),
             ("outlierDetection", json!({"minRequests": 5}), "/minRequests", "not_allowed"),

@@ -49,6 +49,7 @@ static SERVICE: Shape = Shape::Object(&[
     nullable("slowStartMs", Shape::Integer { min: 1_000, max: HOUR_MS }),
     nullable("zoneMinPercent", Shape::Integer { min: 0, max: 100 }),
     nullable("retries", resilience::RETRIES),
+    nullable("hedge", resilience::HEDGE),
     nullable("outlierDetection", resilience::OUTLIERS),
     nullable("panicPercent", resilience::PANIC),
     nullable("circuitBreaker", resilience::BREAKER),

@@ -2,24 +2,26 @@
 //!
 //! Always: what a client did is never held against a target. Not here: making the tries (`proxy`).
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use novagate_framing::BodyKind;
 use novagate_kernel::ErrorCode;
 use novagate_policies::CompiledService;
 use novagate_ports_edge::UpstreamEvent;
-use novagate_routing::{LoadBalancing, Protocol, RetryGround};
+use novagate_routing::{LoadBalancing, Protocol, Retries, RetryGround};
 
+use super::answer::micros;
 use super::{Connection, Manners};
 use crate::admission::Passage;
 use crate::deadlines::Deadline;
-use crate::exchange::{End, Outcome};
-use crate::generation::{Generation, Upstream};
+use crate::exchange::{End, Hedging, Outcome, Winner};
+use crate::generation::{Candidate, Generation, Upstream};
 use crate::observe::cells::{ServiceCells, add};
 use crate::upstream::health::HealthBoard;
 use crate::upstream::http2::Fate;
 use crate::upstream::load::Running;
-use crate::upstream::retry::{Ground, Tries};
+use crate::upstream::retry::{Ground, Tries, is_listed};
 use crate::upstream::stream::UpstreamConn;
 
 /// How often a request that was not touched is sent again: a server may refuse, or close, what others have just begun.
@@ -36,6 +38,8 @@ pub(super) struct Course<'a> {
     /// The one other target of a request whose connection could not be made was taken.
     pub(super) is_replaced: bool,
     pub(super) tries: Option<Tries<'a>>,
+    /// Where a slow target is not all that is asked.
+    pub(super) hedging: Option<Box<Hedging<'a>>>,
     /// Of one try, until its response head.
     pub(super) head_limit: Duration,
     /// The limit is one of a try, its connection included: it runs since then.
@@ -55,12 +59,19 @@ pub(super) struct Course<'a> {
 impl Course<'_> {
     /// Takes up what the service says about trying again.
     pub(super) fn prepare_tries(&mut self, head: &[u8], deadline: &Deadline, manners: &Manners) {
-        let (Some(rule), Some(budget)) = (&self.service.resilience.retries, &self.upstream.budget) else { return };
+        let Some(budget) = &self.upstream.budget else { return };
         if self.passage.websocket.is_some() {
             return;
         }
+        budget.note_request(deadline.now_ms());
+        let (service, upstream) = (self.service, self.upstream);
         let cells = self.generation.cells.service(self.passage.service);
-        let tries = Tries::new(rule, budget, cells, head, deadline, self.total);
+        if let Some(rule) = service.resilience.hedge.as_ref().filter(|rule| is_listed(&rule.methods, head)) {
+            let (affinity, made) = (self.passage.affinity, Cell::new(0));
+            self.hedging = Some(Box::new(Hedging { rule, service, upstream, budget, cells, affinity, made }));
+        }
+        let Some(rule) = &service.resilience.retries else { return };
+        let tries = Tries::new(rule, budget, cells, head, self.total);
         if let Some(limit) = tries.limit() {
             let is_whole = matches!(manners.body, BodyKind::None | BodyKind::Length(0));
             self.begun = is_whole.then(Instant::now);
@@ -76,10 +87,26 @@ impl Course<'_> {
     /// Bytes of the body that are kept: of a request that may be sent twice, or whose target may say that it did nothing
     /// of it.
     pub(super) fn kept_body(&self) -> usize {
-        let Some(rule) = &self.service.resilience.retries else { return 0 };
+        let most = self.service.resilience.retries.as_ref().map_or(Retries::USUALLY_KEPT, |rule| rule.max_body);
         let is_of_use = |tries: &Tries<'_>| tries.is_repeatable() || self.service.protocol == Protocol::Http2;
-        let is_kept = self.tries.as_ref().is_some_and(is_of_use);
-        if is_kept { usize::try_from(rule.max_body).unwrap_or_default() } else { 0 }
+        let is_kept = self.hedging.is_some() || self.tries.as_ref().is_some_and(is_of_use);
+        if is_kept { usize::try_from(most).unwrap_or_default() } else { 0 }
+    }
+
+    /// Another target was asked beside the last one, and its response goes on; when that was sent.
+    pub(super) fn follow(&mut self, winner: Winner, sent: Instant) -> Instant {
+        let Winner { candidate, running, begun } = winner;
+        // How slow the last one is will not be known: at least as slow as this.
+        if let (LoadBalancing::Latency, Some(slow)) = (&self.service.load_balancing, self.candidate()) {
+            let now = Instant::now();
+            slow.target.load.note_slower(micros(sent, now), now);
+        }
+        (self.passage.candidate, self.running) = (candidate, Some(running));
+        begun
+    }
+
+    fn candidate(&self) -> Option<&Candidate> {
+        self.upstream.targets.get(self.passage.candidate)
     }
 
     /// A try begins.

@@ -16,7 +16,7 @@ use super::answer::upstream_us;
 use super::course::Course;
 use super::{Connection, Manners, MethodKind, Then};
 use crate::admission::{Passage, Request};
-use crate::exchange::{Asks, End, Exchange, Outcome, Repeat, RequestBody, Terms, Upload};
+use crate::exchange::{Asks, End, Exchange, Hedges, Outcome, Repeat, RequestBody, Terms, Upload};
 use crate::mirror::{MirroredRequest, WaitingCopy};
 use crate::refusal::Refusal;
 use crate::upstream::connect::{CONNECT_LIMIT, ConnectFault};
@@ -50,6 +50,7 @@ impl Connection {
             tried: Vec::new(),
             is_replaced: false,
             tries: None,
+            hedging: None,
             head_limit,
             begun: None,
             total,
@@ -72,8 +73,7 @@ impl Connection {
                 Ok(conn) => conn,
                 Err(code) => return self.fail(&request, &course, code, manners).await,
             };
-            let sent = Instant::now();
-            let (end, outcome) = self.exchange(&request, &course, (&mut conn, &mut body), manners, sent).await;
+            let (sent, end, outcome) = self.exchange(&request, &mut course, (&mut conn, &mut body), manners).await;
             let end = course.judge(end, &outcome);
             course.note_end(end, &outcome, upstream_us(sent, &outcome), self);
             match end {
@@ -152,11 +152,11 @@ impl Connection {
     async fn exchange(
         &mut self,
         request: &Request,
-        course: &Course<'_>,
+        course: &mut Course<'_>,
         (conn, body): (&mut UpstreamConn, &mut RequestBody),
         manners: &Manners,
-        sent: Instant,
-    ) -> (End, Outcome) {
+    ) -> (Instant, End, Outcome) {
+        let sent = Instant::now();
         let terms = Terms {
             asks: match manners.method {
                 MethodKind::Head => Asks::HeadOnly,
@@ -177,9 +177,17 @@ impl Connection {
             (true, MethodKind::Head | MethodKind::Idempotent) => Repeat::Freely,
         };
         let upload = Upload::new(&self.drafts.head, body, repeat);
-        let mut exchange = Exchange::new(&self.worker, &mut self.client, conn, &self.deadline, terms, upload);
+        let hedges = course.hedging.as_deref().map(|hedging| {
+            let head = (&*self.drafts.head, course.passage.authority.clone());
+            Box::new(Hedges::new(hedging, head, (course.passage.candidate, &course.tried), course.head_limit))
+        });
+        let mut exchange = Exchange::new(&self.worker, &mut self.client, conn, &self.deadline, terms, (upload, hedges));
         let end = (&mut exchange).await;
-        (end, exchange.outcome)
+        let (outcome, winner) = (exchange.outcome, exchange.winner.take());
+        let asked = exchange.hedges.as_ref().map_or_else(Vec::new, |hedges| hedges.asked());
+        drop(exchange);
+        course.tried.extend(asked);
+        (winner.map_or(sent, |winner| course.follow(*winner, sent)), end, outcome)
     }
 
     /// A connection to the chosen target, or to another one when that cannot be reached.

@@ -119,6 +119,21 @@ impl RequestBody {
         }
     }
 
+    /// All of it, when it is kept as a whole.
+    pub(super) fn whole(&self) -> &[u8] {
+        match &self.form {
+            Form::Own { bytes, .. } => bytes,
+            Form::Plain { .. } => b"",
+        }
+    }
+
+    /// All of it was sent.
+    pub(super) const fn finish(&mut self) {
+        if let Form::Own { bytes, sent, .. } = &mut self.form {
+            *sent = bytes.len();
+        }
+    }
+
     /// There will be no other try.
     pub(super) fn release(&mut self) {
         self.kept = 0;

@@ -4,6 +4,8 @@
 
 use std::task::{Context, Poll};
 
+use http::HeaderMap;
+
 use super::body::RequestBody;
 use super::{End, Exchange, Moved};
 use crate::client::Client;
@@ -66,6 +68,27 @@ impl<'a> Upload<'a> {
     /// Whether all that was taken from the client can be sent again.
     pub(super) fn is_replayable(&self) -> bool {
         self.body.is_replayable()
+    }
+
+    /// Whether all of it is here and can be sent again.
+    pub(super) fn is_whole(&self) -> bool {
+        self.body.is_admitted() && self.body.is_replayable()
+    }
+
+    /// The body of a request that is whole.
+    pub(super) fn whole_body(&self) -> &[u8] {
+        self.body.whole()
+    }
+
+    /// What stands behind it.
+    pub(super) fn whole_trailers(&mut self) -> Option<HeaderMap> {
+        self.body.trailers()
+    }
+
+    /// All of it was sent on another connection.
+    pub(super) fn finish(&mut self) {
+        (self.head_sent, self.broken) = (self.head.len(), false);
+        self.body.finish();
     }
 
     /// There will be no other try.
@@ -169,7 +192,7 @@ impl Exchange<'_> {
     }
 
     /// Notices that a waiting client goes away; what it sends meanwhile is its next request.
-    fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+    pub(super) fn watch_client(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         // After a broken upload the rest of the body is still to come: not to be taken for anything else.
         while self.upload.is_done() && !self.client.ended && !self.client.input.is_full() {
             match self.poll_client(cx) {

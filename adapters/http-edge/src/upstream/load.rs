@@ -31,6 +31,13 @@ impl LoadCells {
         Load { running: self.running.get(), latency: self.latency.get().map(|(latency, _)| latency) }
     }
 
+    /// An answer has not come for so long.
+    pub(crate) fn note_slower(&self, micros: u32, now: Instant) {
+        if self.latency.get().is_none_or(|(known, _)| known < f64::from(micros)) {
+            self.note_latency(micros, now);
+        }
+    }
+
     /// An answer came after so long. A slow one counts at once, faster ones little by little: a target that gets into
     /// trouble is left alone soon.
     pub(crate) fn note_latency(&self, micros: u32, now: Instant) {

@@ -48,6 +48,20 @@ impl Budget {
     pub(crate) fn new(workers: usize) -> Self {
         Self { spent: RefCell::default(), workers }
     }
+
+    /// A request begins.
+    pub(crate) fn note_request(&self, now_ms: u64) {
+        self.spent.borrow_mut().note_request(now_ms);
+    }
+
+    /// Takes a further try out of it, and counts that or that there is none left.
+    pub(crate) fn spend(&self, percent: u8, now_ms: u64, cells: Option<&ServiceCells>, event: UpstreamEvent) -> bool {
+        let is_affordable = self.spent.borrow_mut().spend(now_ms, percent, self.workers);
+        if let Some(cells) = cells {
+            cells.count(if is_affordable { event } else { UpstreamEvent::RetryOverBudget });
+        }
+        is_affordable
+    }
 }
 
 impl<'a> Tries<'a> {
@@ -57,14 +71,9 @@ impl<'a> Tries<'a> {
         budget: &'a Budget,
         cells: Option<&'a ServiceCells>,
         head: &[u8],
-        deadline: &Deadline,
         total: u32,
     ) -> Self {
-        budget.spent.borrow_mut().note_request(deadline.now_ms());
-        let is_of = |method: &http::Method| {
-            head.strip_prefix(method.as_str().as_bytes()).is_some_and(|rest| rest.first() == Some(&b' '))
-        };
-        let is_repeatable = rule.methods.iter().any(is_of);
+        let is_repeatable = is_listed(&rule.methods, head);
         Self { rule, budget, cells, is_repeatable, total, made: Cell::new(0) }
     }
 
@@ -96,18 +105,27 @@ impl<'a> Tries<'a> {
         if !is_wanted || made >= self.rule.attempts || !is_early {
             return false;
         }
-        let mut spent = self.budget.spent.borrow_mut();
-        let is_affordable = spent.spend(deadline.now_ms(), self.rule.budget_percent, self.budget.workers);
-        let event = if is_affordable { UpstreamEvent::Retry } else { UpstreamEvent::RetryOverBudget };
-        if let Some(cells) = self.cells {
-            cells.count(event);
-        }
+        let (percent, now_ms) = (self.rule.budget_percent, deadline.now_ms());
+        let is_affordable = self.budget.spend(percent, now_ms, self.cells, UpstreamEvent::Retry);
         self.made.set(made + u8::from(is_affordable));
         is_affordable
+    }
+
+    /// Whether it would be tried again after this status.
+    pub(crate) fn lists(&self, status: u16) -> bool {
+        self.is_repeatable && self.rule.statuses.contains(&status)
     }
 
     /// How long to wait before the try that was taken.
     pub(crate) fn pause(&self, entropy: u64) -> Duration {
         retry_pause(self.made.get().saturating_sub(1), entropy)
     }
+}
+
+/// Whether the method of this head is one of these.
+pub(crate) fn is_listed(methods: &[http::Method], head: &[u8]) -> bool {
+    let is_of = |method: &http::Method| {
+        head.strip_prefix(method.as_str().as_bytes()).is_some_and(|rest| rest.first() == Some(&b' '))
+    };
+    methods.iter().any(is_of)
 }

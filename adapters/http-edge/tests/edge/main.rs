@@ -25,6 +25,7 @@ mod harness;
 mod harness_http2;
 mod harness_http2_upstream;
 mod harness_tls;
+mod hedging;
 mod http2;
 mod http2_ends;
 mod http2_rules;

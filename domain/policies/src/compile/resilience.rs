@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use novagate_routing::{CircuitBreaker, OutlierDetection, Resilience, Retries};
+use novagate_routing::{CircuitBreaker, Hedge, OutlierDetection, Resilience, Retries};
 
 use super::check::{DAY, HOUR, is_whole_ms};
 use crate::fault::Subject;
@@ -14,6 +14,9 @@ const MAX_AT_ONCE: u32 = 1_000_000;
 pub(super) fn check(subject: &mut Subject<'_>, resilience: &Resilience) {
     if let Some(rule) = &resilience.retries {
         retries(subject, rule);
+    }
+    if let Some(rule) = &resilience.hedge {
+        hedge(subject, rule);
     }
     if let Some(rule) = &resilience.outlier_detection {
         outliers(subject, rule);
@@ -44,9 +47,19 @@ fn retries(subject: &mut Subject<'_>, rule: &Retries) {
         subject.range(is_failure, format!("/retries/statuses/{at}"), "a status is 500 to 599");
     }
     distinct(subject, "/retries/statuses", &rule.statuses, "a status is listed once");
-    let are_few = (1..=MAX_LISTED).contains(&rule.methods.len());
-    subject.range(are_few, "/retries/methods", "there are 1 to 16 methods");
-    distinct(subject, "/retries/methods", &rule.methods, "a method is listed once");
+    methods(subject, "/retries/methods", &rule.methods);
+}
+
+fn hedge(subject: &mut Subject<'_>, rule: &Hedge) {
+    let holds = is_whole_ms(rule.delay) && (Duration::from_millis(1)..=HOUR).contains(&rule.delay);
+    subject.range(holds, "/hedge/delayMs", "a delay is 1 to 3600000 whole milliseconds");
+    subject.range((1..=3).contains(&rule.max_extra), "/hedge/maxExtra", "1 to 3 further targets are asked");
+    methods(subject, "/hedge/methods", &rule.methods);
+}
+
+fn methods(subject: &mut Subject<'_>, list: &str, methods: &[http::Method]) {
+    subject.range((1..=MAX_LISTED).contains(&methods.len()), list, "there are 1 to 16 methods");
+    distinct(subject, list, methods, "a method is listed once");
 }
 
 fn distinct<T: PartialEq>(subject: &mut Subject<'_>, list: &str, items: &[T], rule: &str) {
@@ -116,6 +129,10 @@ mod tests {
         }
     }
 
+    fn hedge() -> Hedge {
+        Hedge { delay: Duration::from_millis(50), max_extra: 3, methods: Hedge::SAFE.to_vec() }
+    }
+
     fn outliers() -> OutlierDetection {
         OutlierDetection {
             consecutive_failures: 5,
@@ -138,7 +155,9 @@ mod tests {
     fn what_is_in_its_bounds_is_accepted() {
         let circuit_breaker = Some(CircuitBreaker { max_requests: 1, max_pending: Some(1), max_connections: Some(1) });
         let (retries, outlier_detection) = (Some(retries()), Some(outliers()));
-        assert_eq!(faults(&Resilience { retries, outlier_detection, panic_percent: 100, circuit_breaker }), []);
+        let resilience =
+            Resilience { retries, hedge: Some(hedge()), outlier_detection, panic_percent: 100, circuit_breaker };
+        assert_eq!(faults(&resilience), []);
         assert_eq!(faults(&Resilience::default()), []);
     }
 
@@ -163,6 +182,24 @@ mod tests {
             change(&mut rule);
             let found = faults(&Resilience { retries: Some(rule), ..Resilience::default() });
             assert_eq!(found, [(format!("/retries{pointer}"), code)]);
+        }
+    }
+
+    #[test]
+    fn every_bound_of_hedges_is_named() {
+        let cases: [Case<Hedge>; 6] = [
+            (|rule| rule.delay = Duration::ZERO, "/delayMs", "out_of_range"),
+            (|rule| rule.delay = HOUR + Duration::from_millis(1), "/delayMs", "out_of_range"),
+            (|rule| rule.max_extra = 0, "/maxExtra", "out_of_range"),
+            (|rule| rule.max_extra = 4, "/maxExtra", "out_of_range"),
+            (|rule| rule.methods.clear(), "/methods", "out_of_range"),
+            (|rule| rule.methods.push(Method::GET), "/methods/3", "duplicate"),
+        ];
+        for (change, pointer, code) in cases {
+            let mut rule = hedge();
+            change(&mut rule);
+            let found = faults(&Resilience { hedge: Some(rule), ..Resilience::default() });
+            assert_eq!(found, [(format!("/hedge{pointer}"), code)]);
         }
     }
 
