@@ -4,7 +4,9 @@
 //! from sending; every wait has a limit; whose fault a failure is, is told apart. Not here: finding the upstream and what
 //! becomes of both connections afterwards (`connection`, `tunnel`).
 
+mod decoding;
 mod download;
+mod encoding;
 mod upload;
 
 use std::future::Future;
@@ -13,13 +15,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use novagate_framing::Violation;
 use novagate_kernel::ErrorCode;
 
 use self::download::Download;
 pub(crate) use self::upload::{Repeat, Upload};
 use crate::client::Client;
+use crate::content::Compressing;
 use crate::deadlines::Deadline;
+use crate::refusal::Refusal;
 use crate::upstream::http2::Fate;
 use crate::upstream::retry::{Ground, Tries};
 use crate::upstream::stream::UpstreamConn;
@@ -47,7 +50,7 @@ pub(crate) enum End {
     /// It failed before anything of a response was sent; the client is to be told.
     Failed(ErrorCode),
     /// The client broke a rule in its body; it is to be told.
-    Violated(Violation),
+    Violated(Refusal),
     /// It failed in the middle of the response: nothing but the end of the connection can tell the client.
     Aborted(ErrorCode),
     /// The client is gone.
@@ -82,6 +85,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) total: u32,
     /// What the service says about trying again.
     pub(crate) tries: Option<&'a Tries<'a>>,
+    /// How the response may be compressed.
+    pub(crate) compression: Option<&'a Compressing>,
 }
 
 /// What is known about the response.
@@ -177,6 +182,10 @@ impl<'a> Exchange<'a> {
     /// Receives from the upstream; 0 is the end of the stream or a full buffer.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.quiet.upstream {
+            return Poll::Pending;
+        }
+        if self.download.encoding.as_mut().is_some_and(|encoding| encoding.ends_turn(cx)) {
+            self.quiet.upstream = true;
             return Poll::Pending;
         }
         let received = self.conn.poll_fill(cx, &self.worker.buffers);

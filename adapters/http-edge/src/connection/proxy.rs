@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use novagate_framing::BodyKind;
 use novagate_kernel::ErrorCode;
 use novagate_ports_edge::UpstreamEvent;
 use novagate_routing::RetryGround;
@@ -83,7 +84,7 @@ impl Connection {
                     self.next_try(&mut course, conn).await;
                 }
                 End::Failed(code) => return self.fail(&request, &course, code, manners).await,
-                End::Violated(violation) => return self.refuse(&request, Refusal::broken(violation), manners).await,
+                End::Violated(refusal) => return self.refuse(&request, refusal, manners).await,
                 End::Complete { .. } | End::Switched | End::Aborted(_) | End::ClientGone => {
                     return self.conclude(&request, course, conn, (end, outcome), (manners.started, sent));
                 }
@@ -144,7 +145,9 @@ impl Connection {
             replace_authority(&mut head, &mut place.clone(), &to.target.authority);
         }
         let copy = MirroredRequest { to: *to, head, asks_head_only: manners.method == MethodKind::Head };
-        copy.send(&self.worker, manners.body, self.client.input.unread());
+        // What is decoded on its way is not there to be copied, no more than what comes in chunks.
+        let body = if passage.decoding.is_some() { BodyKind::Chunked } else { manners.body };
+        copy.send(&self.worker, body, self.client.input.unread());
     }
 
     async fn exchange(
@@ -168,13 +171,20 @@ impl Connection {
             head_limit: course.head_limit_at(sent),
             total: course.total,
             tries: course.tries.as_ref(),
+            compression: course.passage.compression.as_ref(),
         };
         let repeat = match (conn.reused, manners.method) {
             (false, _) => Repeat::Never,
             (true, MethodKind::Other) => Repeat::IfUnsent,
             (true, MethodKind::Head | MethodKind::Idempotent) => Repeat::Freely,
         };
-        let upload = Upload::new(&self.drafts.head, manners.body, repeat);
+        let mut upload = Upload::new(&self.drafts.head, manners.body, repeat);
+        if let Some(decoding) = course.passage.decoding {
+            let Some(decoded) = upload.decoded(manners.body, decoding, &self.worker.cells) else {
+                return (End::Failed(ErrorCode::Overloaded), Outcome::default());
+            };
+            upload = decoded;
+        }
         let mut exchange = Exchange::new(&self.worker, &mut self.client, conn, &self.deadline, terms, upload);
         let end = (&mut exchange).await;
         (end, exchange.outcome)

@@ -9,8 +9,12 @@ use http::HeaderMap;
 use novagate_framing::{BodyKind, Step};
 use novagate_kernel::ErrorCode;
 
+use super::decoding::DecodedBody;
 use super::{End, Exchange, Moved};
 use crate::client::Client;
+use crate::content::Decoding;
+use crate::observe::totals::WorkerCells;
+use crate::refusal::Refusal;
 use crate::wire::chunks::{ChunkDecoder, LAST_CHUNK, Part, push_chunk};
 use crate::wire::names::FieldName;
 
@@ -19,7 +23,7 @@ use crate::wire::names::FieldName;
 pub(crate) struct Upload<'a> {
     head: &'a [u8],
     head_sent: usize,
-    body: Body,
+    body: Body<'a>,
     /// Everything of the body was admitted.
     admitted: bool,
     /// The upstream takes no more; it may have answered before.
@@ -43,11 +47,13 @@ pub(crate) enum Repeat {
 }
 
 #[derive(Debug)]
-enum Body {
+enum Body<'a> {
     /// Bytes at the front of the client's buffer that go as they are.
     Plain { ready: usize },
     /// Chunks, put on anew.
     Chunked { decoder: Box<ChunkDecoder>, coded: Vec<u8>, sent: usize, trailers: Vec<u8> },
+    /// Content out of a coding, in chunks.
+    Decoded(Box<DecodedBody<'a>>),
 }
 
 impl<'a> Upload<'a> {
@@ -63,9 +69,16 @@ impl<'a> Upload<'a> {
         Self { head, head_sent: 0, body, admitted, broken: false, has_taken: false, repeat, trailers: None }
     }
 
+    /// The same, with the body out of its coding. Nothing when there is no memory for it.
+    pub(crate) fn decoded(mut self, kind: BodyKind, decoding: Decoding, cells: &'a WorkerCells) -> Option<Self> {
+        self.body = Body::Decoded(Box::new(DecodedBody::new(kind, decoding, cells)?));
+        Some(self)
+    }
+
     /// The whole request was sent.
     pub(super) fn is_done(&self) -> bool {
-        self.admitted && !self.broken && !self.has_pending()
+        let is_decoded = !matches!(&self.body, Body::Decoded(body) if body.has_undecoded());
+        self.admitted && is_decoded && !self.broken && !self.has_pending()
     }
 
     /// Nothing more will be sent.
@@ -78,6 +91,7 @@ impl<'a> Upload<'a> {
         let body = match &self.body {
             Body::Plain { ready } => *ready > 0,
             Body::Chunked { coded, sent, .. } => *sent < coded.len(),
+            Body::Decoded(body) => !body.unsent().is_empty(),
         };
         !self.broken && (body || self.head_sent < self.head.len())
     }
@@ -107,6 +121,12 @@ impl<'a> Upload<'a> {
 
     /// Takes over what has come of the body.
     fn admit(&mut self, client: &mut Client) -> Result<(), End> {
+        if let Body::Decoded(body) = &mut self.body
+            && body.has_undecoded()
+            && !self.broken
+        {
+            return body.decode();
+        }
         if self.admitted || self.broken {
             return Ok(());
         }
@@ -114,7 +134,7 @@ impl<'a> Upload<'a> {
             Step::NeedMore => return Ok(()),
             Step::Body { consumed } => (consumed, false),
             Step::EndOfMessage { consumed } => (consumed, true),
-            Step::Violation(violation) => return Err(End::Violated(violation)),
+            Step::Violation(violation) => return Err(End::Violated(Refusal::broken(violation))),
             Step::Head(_) | Step::Closed => return Err(End::Failed(ErrorCode::Internal)),
         };
         self.has_taken = true;
@@ -141,6 +161,11 @@ impl<'a> Upload<'a> {
                 }
                 client.input.consume(consumed);
             }
+            Body::Decoded(body) => {
+                let taken = body.take(client.input.unread().get(..consumed).unwrap_or_default(), ended);
+                client.input.consume(consumed);
+                taken?;
+            }
         }
         Ok(())
     }
@@ -162,6 +187,7 @@ impl<'a> Upload<'a> {
                     *sent = 0;
                 }
             }
+            Body::Decoded(body) => body.sent(of_body),
         }
     }
 
@@ -169,6 +195,7 @@ impl<'a> Upload<'a> {
         let body = match &self.body {
             Body::Plain { ready } => client.input.unread().get(..*ready),
             Body::Chunked { coded, sent, .. } => coded.get(*sent..),
+            Body::Decoded(body) => Some(body.unsent()),
         };
         [self.head.get(self.head_sent..).unwrap_or_default(), body.unwrap_or_default()]
     }
@@ -258,7 +285,7 @@ impl Exchange<'_> {
     }
 }
 
-fn push_trailer(out: &mut Vec<u8>, line: &[u8]) {
+pub(super) fn push_trailer(out: &mut Vec<u8>, line: &[u8]) {
     let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
     if FieldName::of(name).may_trail() {
         out.extend_from_slice(line);
