@@ -21,6 +21,7 @@ use novagate_ports_edge::LiveConfig;
 use novagate_records::{MethodLabel, NO_INDEX};
 use novagate_routing::{Lookup, RedirectStatus, RequestView, normalise_bytes, without_port};
 
+use crate::content::{Compressing, Decoding};
 use crate::counting::{Counters, Uncounted, tell};
 use crate::generation::Generation;
 use crate::mirror::Copies;
@@ -79,6 +80,10 @@ pub(crate) struct Passage {
     pub(crate) mirror: Option<Box<Copies>>,
     /// It offers to go on as a WebSocket: what that would rest on.
     pub(crate) websocket: Option<Box<Grounds>>,
+    /// How its response may be compressed.
+    pub(crate) compression: Option<Compressing>,
+    /// How its body is decoded.
+    pub(crate) decoding: Option<Decoding>,
 }
 
 /// Room of a connection that the decision writes into.

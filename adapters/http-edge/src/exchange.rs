@@ -5,7 +5,9 @@
 //! becomes of both connections afterwards (`connection`, `tunnel`).
 
 mod body;
+mod decoding;
 mod download;
+mod encoding;
 mod hedge;
 mod upload;
 
@@ -15,15 +17,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use novagate_framing::Violation;
 use novagate_kernel::ErrorCode;
 
 pub(crate) use self::body::RequestBody;
+pub(crate) use self::decoding::DecodedBody;
 use self::download::Download;
 pub(crate) use self::hedge::{Hedges, Hedging, Winner};
 pub(crate) use self::upload::{Repeat, Upload};
 use crate::client::Client;
+use crate::content::Compressing;
 use crate::deadlines::Deadline;
+use crate::refusal::Refusal;
 use crate::upstream::http2::Fate;
 use crate::upstream::retry::{Ground, Tries};
 use crate::upstream::stream::UpstreamConn;
@@ -51,7 +55,7 @@ pub(crate) enum End {
     /// It failed before anything of a response was sent; the client is to be told.
     Failed(ErrorCode),
     /// The client broke a rule in its body; it is to be told.
-    Violated(Violation),
+    Violated(Refusal),
     /// It failed in the middle of the response: nothing but the end of the connection can tell the client.
     Aborted(ErrorCode),
     /// The client is gone.
@@ -86,6 +90,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) total: u32,
     /// What the service says about trying again.
     pub(crate) tries: Option<&'a Tries<'a>>,
+    /// How the response may be compressed.
+    pub(crate) compression: Option<&'a Compressing>,
 }
 
 /// What is known about the response.
@@ -209,6 +215,10 @@ impl<'a> Exchange<'a> {
     /// Receives from the upstream; 0 is the end of the stream or a full buffer.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.quiet.upstream {
+            return Poll::Pending;
+        }
+        if self.download.encoding.as_mut().is_some_and(|encoding| encoding.ends_turn(cx)) {
+            self.quiet.upstream = true;
             return Poll::Pending;
         }
         let received = self.conn.poll_fill(cx, &self.worker.buffers);

@@ -18,6 +18,7 @@ mod admission;
 mod client;
 mod client_cert;
 mod connection;
+mod content;
 mod counting;
 mod deadlines;
 mod exchange;

@@ -134,6 +134,7 @@ const fn message(code: ErrorCode) -> &'static str {
         C::RequestTimeout => "the request was not completed in time",
         C::RequestTooLarge => "the request body is too large",
         C::UriTooLong => "the request target is too long",
+        C::UnsupportedMediaType => "the body is in a form that is not read here",
         C::ExpectationFailed => "the expectation cannot be met",
         C::RateLimitExceeded => "too many requests",
         C::HeadersTooLarge => "the header section is too large",
@@ -158,7 +159,6 @@ const fn message(code: ErrorCode) -> &'static str {
         | C::IdempotencyInProgress
         | C::Conflict
         | C::PreconditionFailed
-        | C::UnsupportedMediaType
         | C::IdempotencyKeyReused
         | C::TooManyAttempts
         | C::Internal
@@ -183,6 +183,7 @@ const fn reason(status: u16) -> &'static str {
         408 => "Request Timeout",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         417 => "Expectation Failed",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",

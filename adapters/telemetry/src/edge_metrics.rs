@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use novagate_kernel::Revision;
-use novagate_ports_edge::{MetricSource, MetricVisitor, UpstreamEvent};
+use novagate_ports_edge::{ContentEvent, MetricSource, MetricVisitor, UpstreamEvent};
 use novagate_records::{LATENCY_BOUNDS_US, LATENCY_CELLS, MethodLabel, StatusClass};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
@@ -73,6 +73,10 @@ fn register_counters(exporter: &Exporter, cells: &Arc<dyn MetricSource>) {
     for event in UpstreamEvent::ALL {
         let (source, (name, help)) = (Arc::clone(cells), family(event));
         exporter.counter(Series::PerService, name, help, move |observe| source.visit(&mut Events(event, observe)));
+    }
+    for event in ContentEvent::ALL {
+        let (source, (name, help)) = (Arc::clone(cells), content_family(event));
+        exporter.counter(Series::Few, name, help, move |observe| source.visit(&mut Contents(event, observe)));
     }
     let source = Arc::clone(cells);
     exporter.counter(
@@ -185,6 +189,28 @@ const fn family(event: UpstreamEvent) -> (&'static str, &'static str) {
         UpstreamEvent::TlsFailure => {
             ("upstream_tls_failures_total", "Connections to upstreams on which TLS was not agreed.")
         }
+    }
+}
+
+struct Contents<'a>(ContentEvent, &'a mut dyn FnMut(Sample<u64>));
+
+impl MetricVisitor for Contents<'_> {
+    fn contents(&mut self, event: ContentEvent, coding: &'static str, count: u64) {
+        if event == self.0 {
+            (self.1)((count, vec![("coding", coding.to_owned())]));
+        }
+    }
+}
+
+/// The name of an event's family, and what it counts.
+const fn content_family(event: ContentEvent) -> (&'static str, &'static str) {
+    match event {
+        ContentEvent::Compressed => ("compressed_responses_total", "Responses that were compressed, by coding."),
+        ContentEvent::CompressedFrom => ("compression_in_bytes_total", "Bytes of responses that were compressed."),
+        ContentEvent::CompressedTo => ("compression_out_bytes_total", "What they were compressed to, in bytes."),
+        ContentEvent::Decoded => ("decompressed_requests_total", "Requests with a body that was decoded, by coding."),
+        ContentEvent::DecodedFrom => ("decompression_in_bytes_total", "Bytes of bodies that were decoded."),
+        ContentEvent::DecodedTo => ("decompression_out_bytes_total", "What they were decoded to, in bytes."),
     }
 }
 

@@ -52,6 +52,8 @@ error_codes! {
     RequestTooLarge = 12, 413, "REQUEST_TOO_LARGE";
     /// The request target is longer than the gateway admits.
     UriTooLong = 13, 414, "URI_TOO_LONG";
+    /// The body's media type, or its content coding, is not one that is read here.
+    UnsupportedMediaType = 77, 415, "UNSUPPORTED_MEDIA_TYPE";
     /// An `Expect` other than `100-continue`.
     ExpectationFailed = 14, 417, "EXPECTATION_FAILED";
     /// A rate limit refused the request; `Retry-After` says when to come back.
@@ -102,8 +104,6 @@ error_codes! {
     Conflict = 75, 409, "CONFLICT";
     /// `If-Match` or `If-None-Match` does not hold.
     PreconditionFailed = 76, 412, "PRECONDITION_FAILED";
-    /// The body's media type is not one this path reads.
-    UnsupportedMediaType = 77, 415, "UNSUPPORTED_MEDIA_TYPE";
     /// The same `Idempotency-Key` came with another body.
     IdempotencyKeyReused = 78, 422, "IDEMPOTENCY_KEY_REUSED";
     /// Too many attempts; `Retry-After` says when to come back.

@@ -5,6 +5,7 @@
 //! matching (`routing`).
 
 mod check;
+mod content;
 mod health;
 mod resilience;
 mod routes;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use novagate_kernel::Name;
 
-use crate::{HashOn, HostTemplate, PathTemplate, Unwritable};
+use crate::{Compression, Decompression, HashOn, HostTemplate, PathTemplate, Unwritable};
 
 /// Most services that one route divides its requests between.
 pub const MAX_SPLIT: usize = 16;
@@ -41,6 +41,10 @@ pub struct Forward {
     pub mirror: Option<Mirror>,
     /// Whether the service is told the certificate that the client has shown.
     pub client_cert: bool,
+    /// How responses are compressed; `None`: they are not.
+    pub compression: Option<Box<Compression>>,
+    /// How bodies of requests are decoded; `None`: they are not.
+    pub decompression: Option<Decompression>,
 }
 
 /// A second service that gets copies of requests and whose answers nobody reads.
@@ -224,6 +228,8 @@ impl Forward {
             max_body: None,
             mirror: None,
             client_cert: false,
+            compression: None,
+            decompression: None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod action;
 mod balance;
 mod condition;
 mod config;
+mod content;
 mod health;
 mod host;
 mod label;
@@ -31,6 +32,7 @@ pub use self::{
         MAX_EXPRESSION_BYTES, RequestView, ValueTest,
     },
     config::{EncodedSlashes, Protocol, Route, RouteMatch, Service, Target, TargetUrl},
+    content::{Compression, ContentCoding, Decompression, MediaRange, MediaRangeError},
     health::{HealthCheck, HttpProbe, ProbeKind, StatusRange, StatusRangeError},
     host::{HostPattern, HostPatternError, without_port},
     label::label,

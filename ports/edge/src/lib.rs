@@ -15,8 +15,8 @@ pub use self::{
     live::LiveConfig,
     snapshot::{LoadReport, LoadedSnapshot, QuarantinedSlot, SnapshotStore},
     sources::{
-        BatchCodec, LoggedRequest, MetricSource, MetricVisitor, RecordSink, RecordSource, TelemetryItem, UpstreamEvent,
-        UpstreamHealth, UpstreamState,
+        BatchCodec, ContentEvent, LoggedRequest, MetricSource, MetricVisitor, RecordSink, RecordSource, TelemetryItem,
+        UpstreamEvent, UpstreamHealth, UpstreamState,
     },
     tokens::{TokenVerifier, VerifyFault},
 };

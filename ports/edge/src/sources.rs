@@ -55,6 +55,34 @@ impl UpstreamEvent {
     }
 }
 
+/// What becomes of contents and their codings; counted by coding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentEvent {
+    /// A response was compressed.
+    Compressed,
+    /// Bytes of responses before they were compressed.
+    CompressedFrom,
+    /// The same afterwards.
+    CompressedTo,
+    /// A request's body was decoded.
+    Decoded,
+    /// Bytes of bodies before they were decoded.
+    DecodedFrom,
+    /// The same afterwards.
+    DecodedTo,
+}
+
+impl ContentEvent {
+    /// Every event.
+    pub const ALL: [Self; 6] =
+        [Self::Compressed, Self::CompressedFrom, Self::CompressedTo, Self::Decoded, Self::DecodedFrom, Self::DecodedTo];
+
+    /// Its place in [`Self::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// Receives metric values, cell by cell, of the kinds that it takes; route labels are `host-or-*` + template, or `unmatched`.
 pub trait MetricVisitor {
     /// Requests of a route by method and status class, since start.
@@ -75,6 +103,9 @@ pub trait MetricVisitor {
 
     /// Requests refused by a limit; `tier` is `unauth`, `auth`, `consumer` or `route`.
     fn rate_limit_hits(&mut self, _tier: &'static str, _count: u64) {}
+
+    /// Contents, or bytes of them, since start; `coding` is `zstd`, `br` or `gzip`.
+    fn contents(&mut self, _event: ContentEvent, _coding: &'static str, _count: u64) {}
 
     /// Open client connections.
     fn active_connections(&mut self, _count: u64) {}

@@ -14,11 +14,12 @@ use novagate_policies::{
 };
 use novagate_ports_base::ObjectCodec;
 use novagate_routing::{
-    CircuitBreaker, Condition, ConditionOn, EncodedSlashes, ErrorRate, Expression, Forward, ForwardHost, ForwardPath,
-    ForwardTo, HashOn, HealthCheck, Hedge, HostPattern, HostTemplate, HttpProbe, KeyPin, LoadBalancing, Mirror,
-    OutlierDetection, PathPattern, PathTemplate, Preference, ProbeKind, Protocol, Redirect, RedirectStatus, Resilience,
-    Retries, RetryGround, Route, RouteAction, RouteMatch, Scheme, Service, Split, StatusRange, Target, TargetUrl,
-    TlsFileName, TlsIdentity, TlsServerName, TlsVersion, UpstreamTls, ValueTest, WeightedService,
+    CircuitBreaker, Compression, Condition, ConditionOn, ContentCoding, Decompression, EncodedSlashes, ErrorRate,
+    Expression, Forward, ForwardHost, ForwardPath, ForwardTo, HashOn, HealthCheck, Hedge, HostPattern, HostTemplate,
+    HttpProbe, KeyPin, LoadBalancing, MediaRange, Mirror, OutlierDetection, PathPattern, PathTemplate, Preference,
+    ProbeKind, Protocol, Redirect, RedirectStatus, Resilience, Retries, RetryGround, Route, RouteAction, RouteMatch,
+    Scheme, Service, Split, StatusRange, Target, TargetUrl, TlsFileName, TlsIdentity, TlsServerName, TlsVersion,
+    UpstreamTls, ValueTest, WeightedService,
 };
 use uuid::Uuid;
 
@@ -253,11 +254,25 @@ impl Maker {
             total_timeout: self.maybe(|| self.millis(1, 3_600_000)),
             max_body: self.maybe(|| self.below(1 << 40)),
             client_cert: self.below(2) == 0,
+            compression: self.maybe(|| Box::new(self.compression())),
+            decompression: self.maybe(|| Decompression {
+                max_bytes: self.maybe(|| 1 + self.below(1 << 40)),
+                max_ratio: u16::try_from(1 + self.below(10_000)).unwrap(),
+            }),
             mirror: self.maybe(|| {
                 let (service, percent) = (self.0.name("svc"), u8::try_from(1 + self.below(100)).unwrap());
                 Mirror { service, percent, max_body: u32::from(percent) * 1000 }
             }),
         })
+    }
+
+    fn compression(&self) -> Compression {
+        let types = ["text/*", "application/json", "text/event-stream", "application/*+json"];
+        Compression {
+            encodings: vec![*self.0.entropy().pick(&ContentCoding::ALL)],
+            min_bytes: self.below(1 << 20),
+            types: vec![MediaRange::parse(self.0.entropy().pick::<&str>(&types)).unwrap()],
+        }
     }
 
     fn route(&self) -> RouteConfig {

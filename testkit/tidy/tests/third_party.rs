@@ -14,9 +14,11 @@ const FENCES: &[(&str, &[&str])] = &[
     ("anyhow", &["apps/control", "apps/gateway", "apps/novagate"]),
     ("axum", &["adapters/http-admin", "adapters/http-ops", "adapters/sync-hub", "apps/control", "apps/novagate"]),
     ("bcrypt", &["adapters/passwords"]),
+    ("brotli", &["adapters/http-edge"]),
     ("clap", &["apps/control", "apps/gateway", "apps/novagate"]),
     ("config", &["apps/settings"]),
     ("deadpool-redis", &["adapters/redis"]),
+    ("flate2", &["adapters/http-edge"]),
     ("getrandom", &["adapters/system"]),
     ("h2", &["adapters/http-edge"]),
     ("hickory-resolver", &["adapters/net"]),
@@ -39,6 +41,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("utoipa", &["adapters/documents", "adapters/http-admin"]),
     ("utoipa-axum", &["adapters/http-admin"]),
     ("x509-parser", &["adapters/http-edge"]),
+    ("zstd-safe", &["adapters/http-edge"]),
 ];
 
 #[test]

@@ -6,6 +6,7 @@ use novagate_policies::ConfigObject;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::content::{CompressionBody, DecompressionBody};
 use super::health::HealthCheckBody;
 use super::resilience::{CircuitBreakerBody, HedgeBody, OutlierDetectionBody, RetriesBody};
 use super::route_body::{MatchBody, MirrorBody, RedirectBody, RewriteBody, SplitBody, is_false};
@@ -161,6 +162,12 @@ pub struct RouteBody {
     /// Whether the service is told the certificate that the client has shown (`Client-Cert`, RFC 9440).
     #[serde(default, skip_serializing_if = "is_false")]
     pub forward_client_cert: bool,
+    /// How responses are compressed; missing: they pass as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<CompressionBody>,
+    /// How bodies of requests are decoded for the service; missing: they pass as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decompression: Option<DecompressionBody>,
     /// What `%2F` in a request path means.
     #[serde(default)]
     pub encoded_slashes: SlashesWord,

@@ -4,6 +4,7 @@
 //! back to an equal object. Not here: whether objects fit together (compiling decides), ids (the caller gives them).
 
 mod body;
+mod content;
 mod convert;
 mod health;
 mod resilience;
@@ -30,6 +31,7 @@ pub use self::body::{
     AcceptWord, AuthBody, BalancingWord, ConfigDocument, ConsumerBody, LimitByWord, NoPolicy, ProtocolWord,
     RateLimitBody, RouteBody, RouteLimitBody, ServiceBody, SlashesWord, TargetBody,
 };
+pub use self::content::{CompressionBody, DecompressionBody, EncodingWord};
 pub use self::health::{HealthCheckBody, ProbeWord, StatusBody};
 pub use self::resilience::{CircuitBreakerBody, GroundWord, HedgeBody, OutlierDetectionBody, RetriesBody};
 pub use self::route_body::{

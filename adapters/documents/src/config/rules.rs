@@ -4,8 +4,8 @@ use novagate_access::KeyDigest;
 use novagate_kernel::{ConsumerId, Name};
 use novagate_policies::CertificateName;
 use novagate_routing::{
-    ConditionOn, Expression, HashOn, HostPattern, HostTemplate, KeyPin, MAX_PATTERN_BYTES, PathPattern, StatusRange,
-    TargetUrl, TlsFileName, TlsServerName, ValueTest, is_zone,
+    ConditionOn, Expression, HashOn, HostPattern, HostTemplate, KeyPin, MAX_PATTERN_BYTES, MediaRange, PathPattern,
+    StatusRange, TargetUrl, TlsFileName, TlsServerName, ValueTest, is_zone,
 };
 
 use crate::fault::Broken;
@@ -94,6 +94,10 @@ pub(super) fn probe_path(text: &str) -> Result<(), Broken> {
         && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     let rule = format!("must begin with / and have at most {MAX_PROBE_PATH} visible ASCII characters, no #");
     if fits { Ok(()) } else { Err(Broken::new("invalid_path", rule)) }
+}
+
+pub(super) fn media_range(text: &str) -> Result<(), Broken> {
+    MediaRange::parse(text).map(drop).map_err(|error| Broken::new("invalid_type", error.to_string()))
 }
 
 pub(super) fn tls_file(text: &str) -> Result<(), Broken> {

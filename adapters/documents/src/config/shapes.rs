@@ -2,7 +2,7 @@
 
 use novagate_kernel::ObjectKind;
 
-use super::{health, resilience, rules, tls};
+use super::{content, health, resilience, rules, tls};
 use crate::shape::{Field, Need, Shape};
 
 /// The lists of a whole configuration, in compile order.
@@ -129,6 +129,8 @@ static ROUTE: Shape = Shape::Object(&[
     nullable("totalTimeoutMs", Shape::Integer { min: 1, max: DAY_MS }),
     nullable("maxBodyBytes", Shape::Integer { min: 0, max: 1 << 40 }),
     optional("forwardClientCert", Shape::Flag),
+    nullable("compression", content::COMPRESSION),
+    nullable("decompression", content::DECOMPRESSION),
     optional("encodedSlashes", Shape::Word(&["reject", "decode", "keep"])),
     optional(
         "auth",

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use novagate_framing::BodyKind;
 use novagate_kernel::ErrorCode;
 use novagate_policies::{Affinity, CompiledForward, CompiledMirror, CompiledRoute, Grounds, Identity, Presented};
 use novagate_routing::{
@@ -15,13 +16,20 @@ use novagate_routing::{
 };
 
 use super::{Admission, Asked, BAD_TARGET, Drafts, Passage, Request};
+use crate::content::{Compressing, Decoding, OFFERED, coding_of};
 use crate::generation::Generation;
 use crate::mirror::Copies;
 use crate::observe::cells::add;
 use crate::refusal::Refusal;
 use crate::wire::names::{FieldName, options};
-use crate::wire::request::{Forward, KeyFields};
+use crate::wire::request::{BodyForm, Forward, KeyFields};
+use crate::wire::response::push_line;
 use crate::wire::websocket;
+
+const UNKNOWN_CODING: Refusal = Refusal {
+    code: ErrorCode::UnsupportedMediaType,
+    message: "the body is in a content coding that is not decoded here",
+};
 
 /// What goes on of a client's `TE`.
 const TE: &[u8] = b"te: trailers\r\n";
@@ -53,6 +61,7 @@ impl Admission<'_> {
         let path = told_path(action, found)?;
         let own_host = told_host(action, found, asked.host)?;
         let own_host = own_host.as_deref();
+        let decoding = self.decoding(action, &mut drafts.extra)?;
         let reads = route.auth.reads_credentials();
         let offers_websocket = self.info.upgrade && websocket::is_offered(self.head, self.info, self.fields);
         let forward = Forward {
@@ -60,7 +69,11 @@ impl Admission<'_> {
             path: path.as_bytes(),
             query: asked.query,
             fields: self.fields,
-            body: self.info.body,
+            body: match self.info.body {
+                _ if decoding.is_some() => BodyForm::Decoded,
+                BodyKind::Chunked => BodyForm::Chunked,
+                BodyKind::None | BodyKind::Length(_) => BodyForm::AsItIs,
+            },
             authority: own_host.unwrap_or(&target.target.authority),
             host: asked.host,
             peer: &self.peer.text,
@@ -84,7 +97,23 @@ impl Admission<'_> {
             max_body: action.max_body,
             mirror: action.mirror.filter(|_| !offers_websocket).and_then(|mirror| self.mirror(mirror, generation)),
             websocket: offers_websocket.then(|| Box::new(self.grounds(route, asked.presented, generation, request))),
+            compression: action.compression.as_ref().map(|rule| Compressing::new(rule, self.fields)),
+            decoding,
         })
+    }
+
+    /// How the body is decoded, if it is in a coding; one that is not known is refused.
+    fn decoding(&self, action: &CompiledForward, extra: &mut Vec<u8>) -> Result<Option<Decoding>, Refusal> {
+        let Some(rule) = action.decompression else { return Ok(None) };
+        if matches!(self.info.body, BodyKind::None | BodyKind::Length(0)) {
+            return Ok(None);
+        }
+        let Ok(coding) = coding_of(self.fields.named(b"content-encoding")) else {
+            push_line(extra, b"accept-encoding", OFFERED);
+            return Err(UNKNOWN_CODING);
+        };
+        let max_bytes = rule.max_bytes.or(action.max_body).or(self.worker.shared.settings.framing.max_body_bytes());
+        Ok(coding.map(|coding| Decoding { coding, max_bytes, max_ratio: rule.max_ratio }))
     }
 
     /// What a WebSocket would rest on.

@@ -16,7 +16,7 @@ use super::answer::upstream_us;
 use super::course::Course;
 use super::{Connection, Manners, MethodKind, Then};
 use crate::admission::{Passage, Request};
-use crate::exchange::{Asks, End, Exchange, Hedges, Outcome, Repeat, RequestBody, Terms, Upload};
+use crate::exchange::{Asks, DecodedBody, End, Exchange, Hedges, Outcome, Repeat, RequestBody, Terms, Upload};
 use crate::mirror::{MirroredRequest, WaitingCopy};
 use crate::refusal::Refusal;
 use crate::upstream::connect::{CONNECT_LIMIT, ConnectFault};
@@ -64,7 +64,14 @@ impl Connection {
         };
         let copy = self.copy(&mut course.passage, manners);
         course.prepare_tries(&self.drafts.head, &self.deadline, manners);
-        let mut body = RequestBody::new(manners.body, course.kept_body(), copy);
+        let body = match course.passage.decoding {
+            None => Some(RequestBody::new(manners.body, course.kept_body(), copy)),
+            // What is decoded on its way is not there to be copied.
+            Some(decoding) => DecodedBody::new(manners.body, decoding, &self.worker).map(RequestBody::decoded),
+        };
+        let Some(mut body) = body else {
+            return self.fail(&request, &course, ErrorCode::Overloaded, manners).await;
+        };
         if manners.expects_continue && self.client.input.is_empty() {
             self.client.output.extend_from_slice(CONTINUE);
         }
@@ -84,7 +91,7 @@ impl Connection {
                     self.next_try(&mut course, conn).await;
                 }
                 End::Failed(code) => return self.fail(&request, &course, code, manners).await,
-                End::Violated(violation) => return self.refuse(&request, Refusal::broken(violation), manners).await,
+                End::Violated(refusal) => return self.refuse(&request, refusal, manners).await,
                 End::Complete { .. } | End::Switched | End::Aborted(_) | End::ClientGone => {
                     return self.conclude(&request, course, conn, (end, outcome), (manners.started, sent));
                 }
@@ -170,6 +177,7 @@ impl Connection {
             head_limit: course.head_limit_at(sent),
             total: course.total,
             tries: course.tries.as_ref(),
+            compression: course.passage.compression.as_ref(),
         };
         let repeat = match (conn.reused, manners.method) {
             (false, _) => Repeat::Never,

@@ -10,8 +10,10 @@ use novagate_framing::{BodyKind, Step};
 use novagate_kernel::ErrorCode;
 
 use super::End;
+use super::decoding::DecodedBody;
 use crate::client::Client;
 use crate::mirror::WaitingCopy;
+use crate::refusal::Refusal;
 use crate::wire::chunks::{ChunkDecoder, LAST_CHUNK, Part, push_chunk};
 use crate::wire::names::FieldName;
 
@@ -29,12 +31,13 @@ pub(crate) struct RequestBody {
     copy: Option<Box<WaitingCopy>>,
 }
 
-#[derive(Debug)]
 enum Form {
     /// Bytes at the front of the client's buffer that go as they are.
     Plain { ready: usize },
     /// Bytes of its own: those of chunks, which are put on anew, and those that are kept.
     Own { bytes: Vec<u8>, sent: usize, chunks: Option<Box<Chunks>> },
+    /// Content out of a coding, in chunks; it is not kept.
+    Decoded(Box<DecodedBody>),
 }
 
 #[derive(Debug)]
@@ -72,9 +75,15 @@ impl RequestBody {
         Self { form, kept, taken: Taken::Nothing, admitted, trailers: None, copy }
     }
 
-    /// Everything of it was admitted.
-    pub(super) const fn is_admitted(&self) -> bool {
-        self.admitted
+    /// The same with its content out of a coding. Neither a mirror nor another try gets it.
+    pub(crate) fn decoded(body: DecodedBody) -> Self {
+        let form = Form::Decoded(Box::new(body));
+        Self { form, kept: 0, taken: Taken::Nothing, admitted: false, trailers: None, copy: None }
+    }
+
+    /// Everything of it was admitted, and nothing waits to be decoded.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted && !matches!(&self.form, Form::Decoded(body) if body.has_undecoded())
     }
 
     /// Nothing of it was taken from the client.
@@ -86,7 +95,7 @@ impl RequestBody {
     pub(super) fn is_replayable(&self) -> bool {
         match &self.form {
             Form::Own { bytes, .. } if self.taken == Taken::Kept => bytes.len() <= self.kept,
-            Form::Own { .. } | Form::Plain { .. } => self.taken == Taken::Nothing,
+            Form::Own { .. } | Form::Plain { .. } | Form::Decoded(_) => self.taken == Taken::Nothing,
         }
     }
 
@@ -95,6 +104,7 @@ impl RequestBody {
         match &self.form {
             Form::Plain { ready } => *ready > 0,
             Form::Own { bytes, sent, .. } => *sent < bytes.len(),
+            Form::Decoded(body) => !body.unsent().is_empty(),
         }
     }
 
@@ -103,6 +113,7 @@ impl RequestBody {
         let pending = match &self.form {
             Form::Plain { ready } => client.input.unread().get(..*ready),
             Form::Own { bytes, sent, .. } => bytes.get(*sent..),
+            Form::Decoded(body) => Some(body.unsent()),
         };
         pending.unwrap_or_default()
     }
@@ -123,7 +134,7 @@ impl RequestBody {
     pub(super) fn whole(&self) -> &[u8] {
         match &self.form {
             Form::Own { bytes, .. } => bytes,
-            Form::Plain { .. } => b"",
+            Form::Plain { .. } | Form::Decoded(_) => b"",
         }
     }
 
@@ -149,6 +160,11 @@ impl RequestBody {
 
     /// Takes over what has come.
     pub(super) fn admit(&mut self, client: &mut Client) -> Result<(), End> {
+        if let Form::Decoded(body) = &mut self.form
+            && body.has_undecoded()
+        {
+            return body.decode();
+        }
         if self.admitted {
             return Ok(());
         }
@@ -156,7 +172,7 @@ impl RequestBody {
             Step::NeedMore => return Ok(()),
             Step::Body { consumed } => (consumed, false),
             Step::EndOfMessage { consumed } => (consumed, true),
-            Step::Violation(violation) => return Err(End::Violated(violation)),
+            Step::Violation(violation) => return Err(End::Violated(Refusal::broken(violation))),
             Step::Head(_) | Step::Closed => return Err(End::Failed(ErrorCode::Internal)),
         };
         self.admitted = ended;
@@ -169,6 +185,12 @@ impl RequestBody {
                 *ready = consumed;
                 self.taken = Taken::Lost;
                 return Ok(());
+            }
+            Form::Decoded(body) => {
+                let decoded = body.take(taken, ended);
+                client.input.consume(consumed);
+                self.taken = Taken::Lost;
+                return decoded;
             }
             Form::Own { bytes, chunks: None, .. } => bytes.extend_from_slice(taken),
             Form::Own { bytes, chunks: Some(chunks), .. } => chunks.put_on(taken, ended, bytes)?,
@@ -213,6 +235,7 @@ impl RequestBody {
                     *sent = 0;
                 }
             }
+            Form::Decoded(body) => body.sent(count),
         }
     }
 }
@@ -238,7 +261,7 @@ impl Chunks {
     }
 }
 
-fn push_trailer(out: &mut Vec<u8>, line: &[u8]) {
+pub(super) fn push_trailer(out: &mut Vec<u8>, line: &[u8]) {
     let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
     if FieldName::of(name).may_trail() {
         out.extend_from_slice(line);

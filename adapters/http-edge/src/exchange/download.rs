@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use novagate_kernel::ErrorCode;
 
+use super::encoding::Encoding;
 use super::{Asks, End, Exchange, Moved};
 use crate::wire::chunks::{ChunkDecoder, LAST_CHUNK, Part, push_chunk};
 use crate::wire::fields::Fields;
@@ -21,7 +22,9 @@ const COPIED: u64 = 1024;
 /// The response on its way.
 #[derive(Debug, Default)]
 pub(crate) struct Download {
-    phase: Phase,
+    pub(super) phase: Phase,
+    /// What is put on the content.
+    pub(super) encoding: Option<Box<Encoding>>,
     parser: ResponseParser,
     /// Something of a response has come.
     has_heard: bool,
@@ -32,7 +35,7 @@ pub(crate) struct Download {
 }
 
 #[derive(Debug, Default)]
-enum Phase {
+pub(super) enum Phase {
     #[default]
     Head,
     /// Bytes that are still to come, those in `direct` included.
@@ -107,6 +110,7 @@ impl Exchange<'_> {
                 Poll::Ready(Ok(0)) => self.on_upstream_end()?,
                 Poll::Ready(Ok(_)) => self.download.has_heard = true,
                 Poll::Ready(Err(_reset)) => return Err(self.lost()),
+                Poll::Pending if self.flush_encoded()? => {}
                 Poll::Pending => return Ok(moved),
             }
             moved = Moved::Yes;
@@ -126,6 +130,9 @@ impl Exchange<'_> {
 
     /// Makes output of what was received; false when that takes more.
     fn take_received(&mut self) -> Result<bool, End> {
+        if self.download.encoding.is_some() {
+            return self.take_encoded();
+        }
         let received = self.conn.input.unread();
         if received.is_empty() {
             return Ok(false);
@@ -162,7 +169,7 @@ impl Exchange<'_> {
                 let decoded = decoded.map_err(|_bad| End::Aborted(ErrorCode::DownstreamError))?;
                 if decoded.ended {
                     let trailers = std::mem::take(trailers);
-                    self.end_chunks(&trailers);
+                    self.end_chunks(&trailers)?;
                 }
                 self.conn.input.consume(decoded.consumed);
                 return Ok(decoded.consumed > 0);
@@ -173,19 +180,21 @@ impl Exchange<'_> {
     }
 
     /// Hands on what stands behind a body of known length, before its last bytes go.
-    fn pass_trailers(&mut self) {
+    pub(super) fn pass_trailers(&mut self) {
         if let Some(trailers) = self.conn.transport.take_trailers() {
             self.client.transport.trail(trailers);
         }
     }
 
-    fn end_chunks(&mut self, trailers: &[u8]) {
+    pub(super) fn end_chunks(&mut self, trailers: &[u8]) -> Result<(), End> {
+        self.end_encoded()?;
         if !self.terms.is_http_10 {
             for part in [LAST_CHUNK, trailers, b"\r\n"] {
                 self.client.output.extend_from_slice(part);
             }
         }
         self.download.phase = Phase::Ended;
+        Ok(())
     }
 
     fn take_head(&mut self) -> Result<bool, End> {
@@ -213,7 +222,15 @@ impl Exchange<'_> {
             }
             self.upload.release();
             let reason = self.download.parser.reason(received);
-            let body = self.download.begin(&head, self.terms.is_http_10);
+            let may_code = self.terms.asks != Asks::HeadOnly && !self.terms.is_http_10;
+            let recoding = self.terms.compression.map(|rule| rule.plan(&head, fields, may_code));
+            let mut body = self.download.begin(&head, self.terms.is_http_10);
+            if let Some(coding) = recoding.and_then(|recoding| recoding.coding) {
+                let length = if let BodyLength::Known(length) = head.body { Some(length) } else { None };
+                let encoding = Encoding::new(coding, length, &self.worker.cells);
+                self.download.encoding = Some(Box::new(encoding.ok_or(End::Failed(ErrorCode::Overloaded))?));
+                body = BodyLength::Chunked;
+            }
             let draining = self.worker.draining.get();
             let close = self.terms.close || draining || self.client.ended || !self.upload.is_done();
             self.download.closes_client |= close;
@@ -222,6 +239,7 @@ impl Exchange<'_> {
                 rate_limit: self.terms.extra,
                 date: &self.worker.date.get(),
                 body,
+                recoding,
                 connection: head.connection,
                 close: self.download.closes_client,
                 say_keep_alive: self.terms.is_http_10,
@@ -249,8 +267,7 @@ impl Exchange<'_> {
         if !matches!(self.download.phase, Phase::UntilClose) {
             return Err(self.lost());
         }
-        self.end_chunks(b"");
-        Ok(())
+        self.end_chunks(b"")
     }
 
     /// The upstream's connection has ended in the middle.
@@ -292,7 +309,7 @@ impl Download {
     }
 }
 
-fn keep_trailer(out: &mut Vec<u8>, line: &[u8]) {
+pub(super) fn keep_trailer(out: &mut Vec<u8>, line: &[u8]) {
     let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
     if FieldName::of(name).may_trail() {
         out.extend_from_slice(line);

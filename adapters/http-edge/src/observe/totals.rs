@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use novagate_policies::Tier;
-use novagate_ports_edge::{MetricSource, MetricVisitor, UpstreamEvent};
+use novagate_ports_edge::{ContentEvent, MetricSource, MetricVisitor, UpstreamEvent};
 use novagate_records::{LATENCY_CELLS, MethodLabel, StatusClass};
+use novagate_routing::ContentCoding;
 
-use super::cells::{Latency, MethodCells, RouteCells, ServiceCells, TableCells};
+use super::cells::{Latency, MethodCells, RouteCells, ServiceCells, TableCells, add};
 
 /// The label of requests that matched no route.
 const UNMATCHED: &str = "unmatched";
@@ -46,6 +47,8 @@ pub(crate) struct WorkerCells {
     pub(crate) mirrors_left_out: AtomicU64,
     /// Copies of requests that had no answer.
     pub(crate) mirrors_failed: AtomicU64,
+    /// By [`ContentEvent::ALL`] and [`ContentCoding::ALL`].
+    contents: [[AtomicU64; ContentCoding::ALL.len()]; ContentEvent::ALL.len()],
 }
 
 /// The configurations of a worker: those that requests are served under, and the sums of those before.
@@ -101,6 +104,14 @@ impl WorkerCells {
             turns: AtomicU64::new(0),
             mirrors_left_out: AtomicU64::new(0),
             mirrors_failed: AtomicU64::new(0),
+            contents: Default::default(),
+        }
+    }
+
+    /// Counts contents, or bytes of them. Called by the worker only.
+    pub(crate) fn count_content(&self, event: ContentEvent, coding: ContentCoding, count: usize) {
+        if let Some(cell) = self.contents.get(event.index()).and_then(|cells| cells.get(coding.index())) {
+            add(cell, count as u64);
         }
     }
 
@@ -138,6 +149,14 @@ impl MetricSource for Metrics {
             let hits = self.sum(|worker| worker.limit_hits.get(at));
             if hits > 0 {
                 visitor.rate_limit_hits(tier.as_str(), hits);
+            }
+        }
+        for event in ContentEvent::ALL {
+            for coding in ContentCoding::ALL {
+                let count = self.sum(|worker| worker.contents.get(event.index())?.get(coding.index()));
+                if count > 0 {
+                    visitor.contents(event, coding.as_str(), count);
+                }
             }
         }
         visitor.active_connections(self.sum(|worker| Some(&worker.connections)));

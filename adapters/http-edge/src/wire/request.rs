@@ -6,7 +6,6 @@
 
 use std::ops::Range;
 
-use novagate_framing::BodyKind;
 use novagate_policies::{Identity, carries_consumer_key};
 
 use super::fields::{Field, Fields};
@@ -14,6 +13,7 @@ use super::grammar::push_number;
 use super::names::FieldName;
 use super::response::push_line;
 use super::websocket::SWITCH;
+use crate::content::speaks_of_bytes;
 
 /// The credentials that are taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,17 @@ pub(crate) enum KeyFields {
     Ours,
     /// Only what looks like one of our keys: an `X-API-Key` of a route that reads no credential is for the upstream.
     OnlyRecognised,
+}
+
+/// How the body goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyForm {
+    /// As its fields say, if there is one.
+    AsItIs,
+    /// In chunks.
+    Chunked,
+    /// In chunks, out of its content coding.
+    Decoded,
 }
 
 /// A request to be forwarded.
@@ -33,7 +44,7 @@ pub(crate) struct Forward<'a> {
     /// With its question mark; empty without one.
     pub(crate) query: &'a [u8],
     pub(crate) fields: Fields<'a>,
-    pub(crate) body: BodyKind,
+    pub(crate) body: BodyForm,
     /// The value of `Host` for the chosen target.
     pub(crate) authority: &'a [u8],
     /// The client's `Host`.
@@ -68,9 +79,9 @@ impl Forward<'_> {
         let listed = self.fields.connection().names_fields;
         let fields = self.fields;
         fields.copy_lines(out, |field, name| {
-            self.keeps(field) && !(listed && field.name == FieldName::Plain && fields.has_option(name))
+            self.keeps(field, name) && !(listed && field.name == FieldName::Plain && fields.has_option(name))
         });
-        if matches!(self.body, BodyKind::Chunked) {
+        if self.body != BodyForm::AsItIs {
             out.extend_from_slice(b"transfer-encoding: chunked\r\n");
         }
         if self.offers_websocket {
@@ -84,13 +95,14 @@ impl Forward<'_> {
         authority
     }
 
-    fn keeps(&self, field: &Field) -> bool {
+    fn keeps(&self, field: &Field, name: &[u8]) -> bool {
+        let is_decoded = self.body == BodyForm::Decoded;
         match field.name {
-            FieldName::Plain
-            | FieldName::EndToEnd
-            | FieldName::ContentLength
-            | FieldName::RateLimit
-            | FieldName::Date => true,
+            FieldName::ContentLength => !is_decoded,
+            // What tells something of the bytes as they came would be untrue.
+            FieldName::Plain => !is_decoded || !speaks_of_bytes(name),
+            FieldName::EndToEnd => !is_decoded || !name.eq_ignore_ascii_case(b"content-encoding"),
+            FieldName::RateLimit | FieldName::Date => true,
             FieldName::HopByHop
             | FieldName::Connection
             | FieldName::Upgrade

@@ -10,6 +10,7 @@ use super::fields::{ConnectionOptions, Field, Fields};
 use super::grammar::push_number;
 use super::names::FieldName;
 use super::websocket::SWITCH;
+use crate::content::Recoding;
 
 /// Longest head that is accepted.
 pub(crate) const MAX_RESPONSE_HEAD: usize = 64 * 1024;
@@ -211,6 +212,8 @@ pub(crate) struct Additions<'a> {
     pub(crate) date: &'a [u8],
     /// How the body is sent: `None` leaves the upstream's `Content-Length`, if any.
     pub(crate) body: BodyLength,
+    /// How the content is changed, on a route that does so.
+    pub(crate) recoding: Option<Recoding>,
     /// What `Connection` of the head says.
     pub(crate) connection: ConnectionOptions,
     /// The connection ends after this response.
@@ -228,7 +231,7 @@ pub(crate) fn write_head(out: &mut Vec<u8>, status: u16, reason: &[u8], fields: 
     out.extend_from_slice(if reason.is_empty() { b" " } else { reason });
     out.extend_from_slice(b"\r\n");
     let mut has_date = false;
-    fields.copy_lines(out, |field, name| match field.name {
+    let mut keeps = |field: &Field, name: &[u8]| match field.name {
         FieldName::HopByHop
         | FieldName::Connection
         | FieldName::Upgrade
@@ -250,7 +253,14 @@ pub(crate) fn write_head(out: &mut Vec<u8>, status: u16, reason: &[u8], fields: 
         | FieldName::ForwardedHost
         | FieldName::ForwardedOther
         | FieldName::Identity => true,
-    });
+    };
+    match add.recoding {
+        None => fields.copy_lines(out, keeps),
+        Some(recoding) => {
+            fields.copy_lines(out, |field, name| keeps(field, name) && !recoding.replaces(name));
+            recoding.write(out, fields);
+        }
+    }
     if !has_date {
         push_line(out, b"date", add.date);
     }

@@ -7,7 +7,7 @@ use novagate_routing::{
     Service, Split, Target, UpstreamTls,
 };
 
-use super::health;
+use super::{content, health};
 use crate::fault::Subject;
 use crate::{Consumer, RateLimit, RouteConfig};
 
@@ -19,7 +19,7 @@ const MAX_HOSTS: usize = 64;
 const MAX_METHODS: usize = 16;
 const MAX_CONDITIONS: usize = 16;
 /// As the gateway's own bound.
-const MAX_BODY: u64 = 1 << 40;
+pub(super) const MAX_BODY: u64 = 1 << 40;
 const MAX_GROUPS: usize = 32;
 const MAX_CERTIFICATES: usize = 16;
 
@@ -124,6 +124,7 @@ fn action(subject: &mut Subject<'_>, action: &RouteAction, path: &PathPattern) {
                 let holds = mirror.max_body <= Mirror::MAX_BODY;
                 subject.range(holds, "/mirror/maxBodyBytes", "a body that is copied has at most 1048576 bytes");
             }
+            content::check(subject, forward);
             subject.range(holds, "/maxBodyBytes", "a body has at most 1099511627776 bytes");
             if let ForwardTo::Split(split) = &forward.to {
                 self::split(subject, split);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use novagate_routing::{Forward, ForwardHost, ForwardPath, ForwardTo, HashOn, Mirror, Redirect, RouteAction};
+use novagate_routing::{
+    Compression, Decompression, Forward, ForwardHost, ForwardPath, ForwardTo, HashOn, Mirror, Redirect, RouteAction,
+};
 
 use super::balance::Affinity;
 use super::service::{CompiledService, ServiceIndex};
@@ -37,6 +39,10 @@ pub struct CompiledForward {
     pub mirror: Option<CompiledMirror>,
     /// Whether the service is told the certificate that the client has shown.
     pub client_cert: bool,
+    /// How responses are compressed.
+    pub compression: Option<Arc<Compression>>,
+    /// How bodies of requests are decoded.
+    pub decompression: Option<Decompression>,
 }
 
 /// A service that gets copies of requests.
@@ -87,7 +93,8 @@ impl CompiledAction {
             }
             None => None,
         };
-        let Forward { path, host, timeout, total_timeout, max_body, client_cert, .. } = Forward::clone(forward);
+        let Forward { path, host, timeout, total_timeout, max_body, client_cert, compression, decompression, .. } =
+            Forward::clone(forward);
         Some(Self::Forward(CompiledForward {
             first,
             split,
@@ -98,6 +105,8 @@ impl CompiledAction {
             max_body,
             mirror,
             client_cert,
+            compression: compression.map(Arc::from),
+            decompression,
         }))
     }
 

@@ -15,6 +15,7 @@ use novagate_routing::{
 use uuid::Uuid;
 
 use super::super::body::{AcceptWord, AuthBody, LimitByWord, RouteBody, RouteLimitBody, SlashesWord};
+use super::super::content::{compression, decompression};
 use super::super::route_body::{
     ConditionBody, MatchBody, MirrorBody, RedirectBody, RewriteBody, SchemeWord, ShareBody, SplitBody,
 };
@@ -122,16 +123,23 @@ fn action(body: &RouteBody, matcher: &RouteMatch) -> Result<RouteAction, FieldFa
         (false, Some(host)) => ForwardHost::Fixed(authority(host)?),
         (true, Some(_)) => return Err(not_allowed("/rewrite/host", "is not allowed beside preserveHost")),
     };
-    let timeout = body.timeout_ms.map(Duration::from_millis);
-    let total_timeout = body.total_timeout_ms.map(Duration::from_millis);
-    let max_body = body.max_body_bytes;
     let mirror = body.mirror.as_ref().map(|mirror| {
         let service = name_at(&mirror.service, "/mirror/service")?;
         Ok(Mirror { service, percent: mirror.percent, max_body: mirror.max_body_bytes })
     });
     let mirror = mirror.transpose()?;
-    let client_cert = body.forward_client_cert;
-    Ok(Forward { to, path, host, timeout, total_timeout, max_body, mirror, client_cert }.into())
+    Ok(RouteAction::from(Forward {
+        to,
+        path,
+        host,
+        timeout: body.timeout_ms.map(Duration::from_millis),
+        total_timeout: body.total_timeout_ms.map(Duration::from_millis),
+        max_body: body.max_body_bytes,
+        mirror,
+        client_cert: body.forward_client_cert,
+        compression: body.compression.as_ref().map(compression).transpose()?.map(Box::new),
+        decompression: body.decompression.as_ref().map(decompression),
+    }))
 }
 
 fn split(body: &SplitBody) -> Result<Split, FieldFault> {
@@ -155,6 +163,8 @@ fn redirect(route: &RouteBody, body: &RedirectBody, matcher: &RouteMatch) -> Res
         (route.total_timeout_ms.is_some(), "/totalTimeoutMs"),
         (route.max_body_bytes.is_some(), "/maxBodyBytes"),
         (route.forward_client_cert, "/forwardClientCert"),
+        (route.compression.is_some(), "/compression"),
+        (route.decompression.is_some(), "/decompression"),
     ] {
         if is_given {
             return Err(not_allowed(pointer, "is of use only with service or split"));
@@ -232,6 +242,8 @@ pub(super) fn route_body(config: &RouteConfig) -> RouteBody {
         total_timeout_ms: forward.and_then(|forward| forward.total_timeout).map(millis),
         max_body_bytes: forward.and_then(|forward| forward.max_body),
         forward_client_cert: forward.is_some_and(|forward| forward.client_cert),
+        compression: forward.and_then(|forward| forward.compression.as_deref()).map(Into::into),
+        decompression: forward.and_then(|forward| forward.decompression).map(Into::into),
         encoded_slashes: match route.encoded_slashes {
             EncodedSlashes::Reject => SlashesWord::Reject,
             EncodedSlashes::Decode => SlashesWord::Decode,

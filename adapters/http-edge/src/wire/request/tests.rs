@@ -12,7 +12,7 @@ fn forward(fields: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
         path: b"/a",
         query: b"?q=1",
         fields: Fields::new(head.as_bytes(), &list),
-        body: BodyKind::None,
+        body: BodyForm::AsItIs,
         authority: b"up:81",
         host: b"shop",
         peer: b"192.0.2.1",

@@ -23,6 +23,7 @@ const NOTHING: Additions<'static> = Additions {
     rate_limit: b"",
     date: b"NOW",
     body: BodyLength::None,
+    recoding: None,
     connection: ConnectionOptions { closes: false, keeps_alive: false, names_fields: false },
     close: false,
     say_keep_alive: false,

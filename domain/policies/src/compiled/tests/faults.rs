@@ -1,8 +1,8 @@
 //! What is refused, and where.
 
 use novagate_routing::{
-    Condition, ConditionOn, Forward, ForwardTo, HashOn, Mirror, PathTemplate, Redirect, RedirectStatus, Split,
-    ValueTest, WeightedService,
+    Compression, Condition, ConditionOn, ContentCoding, Decompression, Forward, ForwardTo, HashOn, MediaRange, Mirror,
+    PathTemplate, Redirect, RedirectStatus, Split, ValueTest, WeightedService,
 };
 
 use super::*;
@@ -207,6 +207,52 @@ fn conditions_and_times_of_a_route_are_checked() {
         faults_of_route(late),
         ["/timeoutMs", "/totalTimeoutMs", "/maxBodyBytes"].map(|pointer| fault("out_of_range", pointer, "r"))
     );
+}
+
+#[test]
+fn codings_of_a_route_are_checked() {
+    let range = |text: &str| MediaRange::parse(text).unwrap();
+    let good = Compression { encodings: ContentCoding::ALL.to_vec(), min_bytes: 1 << 20, types: vec![range("text/*")] };
+    let bad = Compression {
+        encodings: vec![ContentCoding::Gzip, ContentCoding::Gzip],
+        min_bytes: (1 << 20) + 1,
+        types: vec![range("text/*"), range("TEXT/*")],
+    };
+    let none = Compression { encodings: Vec::new(), min_bytes: 0, types: Vec::new() };
+    for (compression, decompression, expected) in [
+        (good.clone(), (Some(1), 1), &[][..]),
+        (
+            good,
+            (Some(0), 0),
+            &[("out_of_range", "/decompression/maxBytes"), ("out_of_range", "/decompression/maxRatio")],
+        ),
+        (
+            bad,
+            (None, 10_000),
+            &[
+                ("duplicate", "/compression/encodings/1"),
+                ("out_of_range", "/compression/minBytes"),
+                ("duplicate", "/compression/types/1"),
+            ],
+        ),
+        (
+            none,
+            (None, 10_001),
+            &[
+                ("out_of_range", "/compression/encodings"),
+                ("out_of_range", "/compression/types"),
+                ("out_of_range", "/decompression/maxRatio"),
+            ],
+        ),
+    ] {
+        let (max_bytes, max_ratio) = decompression;
+        let made = forward(|forward| {
+            forward.compression = Some(Box::new(compression));
+            forward.decompression = Some(Decompression { max_bytes, max_ratio });
+        });
+        let expected: Vec<_> = expected.iter().map(|(code, pointer)| fault(code, pointer, "r")).collect();
+        assert_eq!(faults_of_route(made), expected);
+    }
 }
 
 #[test]

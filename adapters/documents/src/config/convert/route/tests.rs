@@ -43,6 +43,8 @@ fn what_a_route_wants_and_does_survives_a_round_trip() {
         json!({"rewrite": {"path": "/v2/{id}/*", "host": "users.internal:8080"}}),
         json!({"match": {"pathRegex": "/users/(?<n>[0-9]+)/.*"}, "rewrite": {"path": "/{n}-{id}/*", "host": "{n}.{id}.internal:81"}}),
         json!({"match": {"pathRegex": "/users/(?P<n>[0-9]+)"}, "service": null, "redirect": {"status": 301, "path": "/{n}/{id}"}}),
+        json!({"compression": {"encodings": ["gzip", "zstd"], "minBytes": 0, "types": ["text/*", "application/*+json"]}}),
+        json!({"decompression": {"maxBytes": 1_048_576, "maxRatio": 20}}),
         json!({"service": null, "split": {"on": "cookie:sid", "services": [
             {"service": "users", "weight": 95}, {"service": "users-v2", "weight": 5}]}}),
         json!({"service": null, "redirect": {"status": 308, "scheme": "https", "host": "www.example.com", "port": 8443,
@@ -70,6 +72,51 @@ fn names_of_fields_and_hosts_are_written_in_one_form() {
     let fields = json!({"match": {"path": "/{Id}"}, "rewrite": {"host": "{Id}.Users.Internal:80"}});
     let written = render_object(&parse_object(ObjectKind::Route, Uuid::nil(), &body(&fields)).unwrap());
     assert_eq!(written["rewrite"]["host"], "{Id}.users.internal");
+}
+
+#[test]
+fn codings_have_their_usual_values_where_nothing_is_said() {
+    let fields = json!({"compression": {}, "decompression": {}});
+    let written = render_object(&parse_object(ObjectKind::Route, Uuid::nil(), &body(&fields)).unwrap());
+    let compression = &written["compression"];
+    assert_eq!((&compression["encodings"], &compression["minBytes"]), (&json!(["zstd", "br", "gzip"]), &json!(1024)));
+    assert!(compression["types"].as_array().unwrap().contains(&json!("application/*+json")));
+    assert_eq!(written["decompression"], json!({"maxRatio": 100}));
+    let fields = json!({"compression": {"types": ["Text/HTML"]}});
+    let written = render_object(&parse_object(ObjectKind::Route, Uuid::nil(), &body(&fields)).unwrap());
+    assert_eq!(written["compression"]["types"], json!(["text/html"]));
+}
+
+#[test]
+fn every_bad_value_of_a_coding_is_refused_at_its_pointer() {
+    let many: Vec<_> = (0..65).map(|number| format!("text/x{number}")).collect();
+    for (fields, pointer, code) in [
+        (json!({"compression": true}), "/compression", "wrong_type"),
+        (json!({"compression": {"encodings": []}}), "/compression/encodings", "out_of_range"),
+        (json!({"compression": {"encodings": ["deflate"]}}), "/compression/encodings/0", "unknown_value"),
+        (json!({"compression": {"encodings": ["br", "br"]}}), "/compression/encodings/1", "duplicate"),
+        (json!({"compression": {"minBytes": 1_048_577}}), "/compression/minBytes", "out_of_range"),
+        (json!({"compression": {"minBytes": -1}}), "/compression/minBytes", "out_of_range"),
+        (json!({"compression": {"types": []}}), "/compression/types", "out_of_range"),
+        (json!({"compression": {"types": many}}), "/compression/types", "out_of_range"),
+        (json!({"compression": {"types": ["text/*", "text"]}}), "/compression/types/1", "invalid_type"),
+        (json!({"compression": {"types": ["*/*"]}}), "/compression/types/0", "invalid_type"),
+        (json!({"compression": {"types": ["application/grpc"]}}), "/compression/types/0", "invalid_type"),
+        (json!({"compression": {"types": ["text/a", "text/a"]}}), "/compression/types/1", "duplicate"),
+        (json!({"compression": {"level": 9}}), "/compression/level", "unknown_field"),
+        (json!({"decompression": {"maxBytes": 0}}), "/decompression/maxBytes", "out_of_range"),
+        (json!({"decompression": {"maxBytes": 1_099_511_627_777_u64}}), "/decompression/maxBytes", "out_of_range"),
+        (json!({"decompression": {"maxRatio": 0}}), "/decompression/maxRatio", "out_of_range"),
+        (json!({"decompression": {"maxRatio": 10_001}}), "/decompression/maxRatio", "out_of_range"),
+        (json!({"service": null, "redirect": {"scheme": "https"}, "compression": {}}), "/compression", "not_allowed"),
+        (
+            json!({"service": null, "redirect": {"scheme": "https"}, "decompression": {}}),
+            "/decompression",
+            "not_allowed",
+        ),
+    ] {
+        assert_eq!(faults(&fields), [(pointer.to_owned(), code.to_owned())], "{fields}");
+    }
 }
 
 #[test]
