@@ -113,7 +113,7 @@ pub enum ForwardHost {
     /// This one: `host` or `host:port`.
     Fixed(Arc<str>),
     /// One that is put together for each request.
-    Written(HostTemplate),
+    Written(Box<HostTemplate>),
 }
 
 /// Where clients are told to go (RFC 9110, section 15.4). What is not given stays as in the request.

@@ -212,8 +212,7 @@ impl Maker {
         let path = ValueTest::Matches(Expression::parse("/(?<first>[a-z0-9]*)[a-z0-9/]*").unwrap());
         let path = self.maybe(|| Condition { on: ConditionOn::Path, test: path });
         let header = self.maybe(|| self.condition(ConditionOn::header("x-colour").unwrap()));
-        let query = self.maybe(|| self.condition(ConditionOn::query("colour").unwrap()));
-        path.into_iter().chain(header).chain(query).collect()
+        path.into_iter().chain(header).chain(self.maybe(|| self.condition(ConditionOn::query("q").unwrap()))).collect()
     }
 
     fn template(&self, matcher: &RouteMatch) -> PathTemplate {
@@ -247,7 +246,7 @@ impl Maker {
             host: match self.below(3) {
                 0 => ForwardHost::Client,
                 1 => HostTemplate::parse("{first}.internal:81", matcher)
-                    .map_or_else(|_| ForwardHost::Fixed("users.internal:8080".into()), ForwardHost::Written),
+                    .map_or(ForwardHost::Fixed("users:8080".into()), |host| ForwardHost::Written(host.into())),
                 _ => ForwardHost::Target,
             },
             timeout: self.maybe(|| self.millis(1, 3_600_000)),

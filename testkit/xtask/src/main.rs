@@ -3,6 +3,7 @@
 //! Not here: any rule about the code (`testkit/tidy`), any measurement (`testkit/bench`).
 #![expect(clippy::print_stderr, reason = "a task runner talks to the terminal")]
 
+mod fuzzing;
 mod image;
 mod linking;
 mod servers;
@@ -44,6 +45,15 @@ enum Task {
         #[arg(long, default_value_t = 10)]
         minutes: u64,
     },
+    /// Looks for inputs that break what must hold, by coverage. Example: cargo xtask fuzz responses
+    Fuzz {
+        /// What is fuzzed.
+        #[arg(value_enum)]
+        target: fuzzing::Target,
+        /// How long.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Runs what a change must pass: format, lints, documentation, tests, tidiness, instructions of a request.
     Ci,
     /// Builds the programs as they are published: optimised as a whole, stripped, static.
@@ -76,6 +86,7 @@ fn main() -> ExitCode {
             testing::test(&testing::Selection { stack, offline_services, filter })
         }
         Task::Soak { minutes } => testing::soak(minutes),
+        Task::Fuzz { target, seconds } => fuzzing::fuzz(target, seconds),
         Task::Ci => steps::ci(),
         Task::Dist => steps::dist(&steps::BINARIES).map(|folder| eprintln!("the programs are in {}", folder.display())),
         Task::Image { profile, tag } => image::build(profile, &tag),

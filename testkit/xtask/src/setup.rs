@@ -47,7 +47,7 @@ fn install(missing: &[&str], hint: &str) -> Result<()> {
     if status.context("apt-get could not be started")?.success() { Ok(()) } else { bail!("this failed: {command}") }
 }
 
-fn is_there(program: &str) -> bool {
+pub(crate) fn is_there(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }

@@ -83,7 +83,7 @@ pub(crate) fn target_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }
 
-fn host_triple() -> Result<String> {
+pub(crate) fn host_triple() -> Result<String> {
     let output =
         Command::new("rustc").args(["--print", "host-tuple"]).output().context("rustc could not be started")?;
     let text = String::from_utf8(output.stdout).context("rustc printed no text")?;

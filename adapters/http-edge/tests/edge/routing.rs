@@ -111,7 +111,8 @@ fn what_an_expression_has_captured_goes_into_path_and_host_or_the_request_is_ref
     };
     let mut shop = captured(1, "/shops/*", "/shops/(?<shop>[^/]*)(?<rest>/.*)?");
     let path = ForwardPath::Rewritten(template(&shop, "/of/{shop}/{rest}"));
-    let host = ForwardHost::Written(HostTemplate::parse("{shop}.shops.example:8080", &shop.route.matcher).unwrap());
+    let host = HostTemplate::parse("{shop}.shops.example:8080", &shop.route.matcher).unwrap();
+    let host = ForwardHost::Written(host.into());
     if let RouteAction::Forward(forward) = &mut shop.route.action {
         (forward.path, forward.host) = (path, host);
     }

@@ -119,7 +119,9 @@ fn action(body: &RouteBody, matcher: &RouteMatch) -> Result<RouteAction, FieldFa
     let host = match (body.preserve_host, rewrite.and_then(|rewrite| rewrite.host.as_deref())) {
         (false, None) => ForwardHost::Target,
         (true, None) => ForwardHost::Client,
-        (false, Some(text)) if HostTemplate::is_template(text) => ForwardHost::Written(host_template(text, matcher)?),
+        (false, Some(text)) if HostTemplate::is_template(text) => {
+            ForwardHost::Written(host_template(text, matcher)?.into())
+        }
         (false, Some(host)) => ForwardHost::Fixed(authority(host)?),
         (true, Some(_)) => return Err(not_allowed("/rewrite/host", "is not allowed beside preserveHost")),
     };
