@@ -359,6 +359,9 @@ mod tests {
             visitor.active_connections(6);
             visitor.active_connections(1);
             visitor.active_websockets(2);
+            for (event, count) in ContentEvent::ALL.into_iter().zip(31..) {
+                visitor.contents(event, "br", count);
+            }
         }
     }
 
@@ -399,6 +402,12 @@ mod tests {
             "rate_limit_errors_total 0",
             "active_connections 7",
             "active_websockets 2",
+            "compressed_responses_total{coding=\"br\"} 31",
+            "compression_in_bytes_total{coding=\"br\"} 32",
+            "compression_out_bytes_total{coding=\"br\"} 33",
+            "decompressed_requests_total{coding=\"br\"} 34",
+            "decompression_in_bytes_total{coding=\"br\"} 35",
+            "decompression_out_bytes_total{coding=\"br\"} 36",
             "config_revision{epoch=\"9\"} 12",
             "config_apply_seconds 0.25",
             "control_plane_connected 1",
