@@ -104,7 +104,7 @@ impl Admission<'_> {
 
     /// How the body is decoded, if it is in a coding; one that is not known is refused.
     fn decoding(&self, action: &CompiledForward, extra: &mut Vec<u8>) -> Result<Option<Decoding>, Refusal> {
-        let Some(rule) = action.decompression else { return Ok(None) };
+        let Some(rule) = action.decompression.as_deref() else { return Ok(None) };
         if matches!(self.info.body, BodyKind::None | BodyKind::Length(0)) {
             return Ok(None);
         }

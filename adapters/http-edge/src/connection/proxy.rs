@@ -62,14 +62,8 @@ impl Connection {
         let Ok(_running) = upstream.run(service) else {
             return self.fail(&request, &course, ErrorCode::Overloaded, manners).await;
         };
-        let copy = self.copy(&mut course.passage, manners);
         course.prepare_tries(&self.drafts.head, &self.deadline, manners);
-        let body = match course.passage.decoding {
-            None => Some(RequestBody::new(manners.body, course.kept_body(), copy)),
-            // What is decoded on its way is not there to be copied.
-            Some(decoding) => DecodedBody::new(manners.body, decoding, &self.worker).map(RequestBody::decoded),
-        };
-        let Some(mut body) = body else {
+        let Some(mut body) = self.body(&mut course, manners) else {
             return self.fail(&request, &course, ErrorCode::Overloaded, manners).await;
         };
         if manners.expects_continue && self.client.input.is_empty() {
@@ -141,6 +135,16 @@ impl Connection {
                 self.record(request, started, code.status(), Some(code), upstream_us);
                 Then::Close
             }
+        }
+    }
+
+    /// The body as it goes on, with the mirror's copy that waits for it. Nothing when there is no memory for its decoder.
+    fn body(&self, course: &mut Course<'_>, manners: &Manners) -> Option<RequestBody> {
+        let copy = self.copy(&mut course.passage, manners);
+        match course.passage.decoding {
+            None => Some(RequestBody::new(manners.body, course.kept_body(), copy)),
+            // What is decoded on its way is not there to be copied.
+            Some(decoding) => DecodedBody::new(manners.body, decoding, &self.worker).map(RequestBody::decoded),
         }
     }
 

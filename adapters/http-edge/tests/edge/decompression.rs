@@ -286,7 +286,7 @@ fn a_body_that_is_decoded_is_not_copied() {
     let second = Upstream::fixed(HELLO);
     let mut setup = decompressing(&first.url, None, 100).with_route(|route| {
         if let RouteAction::Forward(forward) = &mut route.route.action {
-            forward.mirror = Some(Mirror { service: name("copy"), percent: 100 });
+            forward.mirror = Some(Mirror { service: name("copy"), percent: 100, max_body: Mirror::USUAL_BODY });
         }
     });
     setup.objects.push(novagate_policies::ConfigObject::Service(service(2, "copy", &[&second.url])));

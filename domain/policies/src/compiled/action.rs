@@ -42,7 +42,7 @@ pub struct CompiledForward {
     /// How responses are compressed.
     pub compression: Option<Arc<Compression>>,
     /// How bodies of requests are decoded.
-    pub decompression: Option<Decompression>,
+    pub decompression: Option<Box<Decompression>>,
 }
 
 /// A service that gets copies of requests.
@@ -106,7 +106,7 @@ impl CompiledAction {
             mirror,
             client_cert,
             compression: compression.map(Arc::from),
-            decompression,
+            decompression: decompression.map(Box::new),
         }))
     }
 

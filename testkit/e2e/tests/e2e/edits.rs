@@ -110,8 +110,8 @@ fn thousands_of_edits_cost_no_request_and_no_memory() {
     let least = used.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).min().unwrap();
     assert!(least <= MOST_KIB, "KiB after each of {LOOKS:?} edits: {used:?}");
     assert!(seen > 100, "{seen} edits were seen");
-    let [.., last] = LOOKS;
-    for number in [last - 1, last - 4] {
+    let [.., end] = LOOKS;
+    for number in [end - 1, end - 4] {
         assert_eq!(world.gateway.get(&format!("/passing/{number}")).status, 404, "it came with edit {number}");
     }
 }
