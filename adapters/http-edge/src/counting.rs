@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use novagate_kernel::{ErrorCode, Timestamp};
 use novagate_policies::{
-    Admission, Bucket, BucketSide, ClientKey, ClientKeyHasher, FieldText, FleetSize, LeaseTable, LimitTable, SharedAsk,
-    SharedKeyHasher, Tier,
+    Admission, Bucket, BucketSide, ClientKey, ClientKeyHasher, FieldText, FleetSize, LeaseTable, LimitTable, RateLimit,
+    SharedAsk, SharedKeyHasher, Tier,
 };
 use novagate_ports_edge::{SharedCounter, SharedCounters};
 
@@ -108,6 +108,24 @@ impl Uncounted {
     }
 }
 
+/// The line about a limit that was written last: most requests of a worker are held against the same one.
+#[derive(Debug, Default)]
+pub(crate) struct PolicyLine {
+    of: Option<(Tier, RateLimit)>,
+    line: Vec<u8>,
+}
+
+impl PolicyLine {
+    fn push(&mut self, tier: Tier, limit: RateLimit, extra: &mut Vec<u8>) {
+        if self.of != Some((tier, limit)) {
+            self.line.clear();
+            push_line(&mut self.line, b"ratelimit-policy", FieldText::policy(tier, limit).as_bytes());
+            self.of = Some((tier, limit));
+        }
+        extra.extend_from_slice(&self.line);
+    }
+}
+
 /// Writes what the buckets say; a refusal is counted.
 pub(crate) fn tell(
     worker: &Worker,
@@ -122,7 +140,7 @@ pub(crate) fn tell(
         BucketSide::Route => route,
     };
     let tier = tier.unwrap_or(Tier::Unauth);
-    push_line(extra, b"ratelimit-policy", FieldText::policy(tier, decision.limit).as_bytes());
+    worker.policy.borrow_mut().push(tier, decision.limit, extra);
     push_line(extra, b"ratelimit", FieldText::remaining(tier, &decision).as_bytes());
     if decision.admitted {
         return Ok(());

@@ -17,7 +17,7 @@ use novagate_routing::Target;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-use crate::counting::Counters;
+use crate::counting::{Counters, PolicyLine};
 use crate::deadlines::Deadlines;
 use crate::generation::Generation;
 use crate::observe::cells::add;
@@ -73,6 +73,8 @@ pub(crate) struct Worker {
     pub(crate) counter: Option<Arc<dyn SharedCounter>>,
     /// Room for the fields of the head in hand.
     pub(crate) fields: RefCell<Vec<Field>>,
+    /// What was said last about a limit.
+    pub(crate) policy: RefCell<PolicyLine>,
     /// The present time as `Date` has it; as exact as a tick.
     pub(crate) date: Cell<[u8; 29]>,
     pub(crate) draining: Cell<bool>,
@@ -107,6 +109,7 @@ impl Worker {
             tokens: RefCell::new(TokenCache::new(HashKey::from_entropy(shared.entropy.bytes()), TOKENS, TOKEN_BYTES)),
             counter,
             fields: RefCell::default(),
+            policy: RefCell::default(),
             date: Cell::new([b' '; 29]),
             draining: Cell::new(false),
             shedding: RefCell::new(Shedding::new(shared.settings.overload_delay)),
