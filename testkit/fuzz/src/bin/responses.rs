@@ -1,10 +1,11 @@
 //! Any bytes from an upstream, through the whole gateway to a client that reads strictly.
 #![no_main]
-#![allow(dead_code, reason = "the edge's tests need more of their harness than this")]
 
 #[path = "../../../../adapters/http-edge/tests/edge/harness.rs"]
+#[expect(dead_code, reason = "the edge's tests need more of it than one target")]
 mod harness;
 #[path = "../../../../adapters/http-edge/tests/edge/hostile.rs"]
+#[expect(dead_code, reason = "the edge's tests need more of it than one target")]
 mod hostile;
 #[path = "../../../../adapters/http-edge/tests/edge/strict.rs"]
 mod strict;
