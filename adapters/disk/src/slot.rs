@@ -1,13 +1,9 @@
 //! The format of a slot: one JSON document, a line break, and the SHA-256 of everything before it.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use novagate_kernel::{Digest, Epoch, Head, ObjectKind, ObjectRef, Revision, TenantId};
-use novagate_sync::{ConfigSet, ObjectPack, WireObject, object_digest};
-use serde::de::{Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use uuid::Uuid;
+use novagate_documents::kept::{ReadObjects, WrittenObjects};
+use novagate_kernel::{Digest, Epoch, Head, Revision, TenantId};
+use novagate_sync::{ConfigSet, object_digest};
+use serde::{Deserialize, Serialize};
 
 /// What a slot holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +27,7 @@ pub(crate) enum SlotFault {
 const VERSION: u32 = 1;
 const CHECKSUM_CHARS: usize = 64;
 
-/// The document, with its objects written from where they are or read to where they stay.
+/// The document, with its objects to be written or as they were read.
 #[derive(Serialize, Deserialize)]
 struct SlotDocument<O> {
     version: u32,
@@ -43,22 +39,6 @@ struct SlotDocument<O> {
     objects: O,
 }
 
-#[derive(Serialize, Deserialize)]
-struct ObjectDocument<'a> {
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    body: Cow<'a, str>,
-}
-
-/// Written one after the other.
-struct Written<'a>(&'a ConfigSet);
-
-/// Read one after the other: nothing of an object is left but what stays.
-struct Read(ObjectPack);
-
 impl Slot {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         let head = self.config.head();
@@ -69,7 +49,7 @@ impl Slot {
             epoch: head.revision.epoch.get(),
             seq: head.revision.seq,
             digest: head.digest.to_string(),
-            objects: Written(&self.config),
+            objects: WrittenObjects(&self.config),
         };
         let mut content = serde_json::to_vec(&document)?;
         content.push(b'\n');
@@ -84,7 +64,7 @@ impl Slot {
         if object_digest(document).to_string().as_bytes() != checksum {
             return Err(SlotFault::Checksum);
         }
-        let document: SlotDocument<Read> = serde_json::from_slice(document).map_err(|_| SlotFault::Format)?;
+        let document: SlotDocument<ReadObjects> = serde_json::from_slice(document).map_err(|_| SlotFault::Format)?;
         if document.version != VERSION {
             return Err(SlotFault::Format);
         }
@@ -94,49 +74,8 @@ impl Slot {
         Ok(Self {
             generation: document.generation,
             tenant: TenantId::parse(&document.tenant).map_err(|_| SlotFault::Format)?,
-            config: ConfigSet::verified(head, document.objects.0.into_objects()).map_err(|_| SlotFault::Digest)?,
+            config: ConfigSet::verified(head, document.objects.into_objects()).map_err(|_| SlotFault::Digest)?,
         })
-    }
-}
-
-fn object_document(object: &WireObject) -> ObjectDocument<'_> {
-    let reference = object.reference();
-    ObjectDocument {
-        kind: reference.kind.as_str().into(),
-        id: reference.id.to_string().into(),
-        body: String::from_utf8_lossy(object.body()),
-    }
-}
-
-impl Serialize for Written<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.objects().map(object_document))
-    }
-}
-
-impl<'de> Deserialize<'de> for Read {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ReadVisitor)
-    }
-}
-
-struct ReadVisitor;
-
-impl<'de> Visitor<'de> for ReadVisitor {
-    type Value = Read;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("objects")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Read, A::Error> {
-        let mut pack = ObjectPack::default();
-        while let Some(document) = seq.next_element::<ObjectDocument<'de>>()? {
-            let kind = ObjectKind::parse(&document.kind).ok_or_else(|| A::Error::custom("no kind of objects"))?;
-            let id = Uuid::try_parse(&document.id).map_err(A::Error::custom)?;
-            pack.push(ObjectRef { kind, id }, document.body.as_bytes());
-        }
-        Ok(Read(pack))
     }
 }
 
@@ -144,6 +83,7 @@ impl<'de> Visitor<'de> for ReadVisitor {
 mod tests {
     use bytes::Bytes;
     use novagate_kernel::RouteId;
+    use novagate_sync::WireObject;
 
     use super::*;
 

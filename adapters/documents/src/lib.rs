@@ -8,6 +8,7 @@
 pub mod bus;
 pub mod config;
 pub mod frames;
+pub mod kept;
 pub mod logs;
 pub mod stored;
 pub mod text;

@@ -1,13 +1,12 @@
 //! What is sealed: one JSON document for the configuration, one list of digests for what was revoked.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use novagate_access::KeyDigest;
-use novagate_kernel::{Digest, Epoch, Head, ObjectKind, ObjectRef, Revision, TenantId};
-use novagate_sync::{ConfigSet, ObjectPack, WireObject};
+use novagate_documents::kept::{ReadObjects, WrittenObjects};
+use novagate_kernel::{Digest, Epoch, Head, Revision, TenantId};
+use novagate_sync::ConfigSet;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 const VERSION: u32 = 1;
 
@@ -58,24 +57,13 @@ pub(super) enum DocumentFault {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Document<'a> {
+struct Document<O> {
     version: u32,
     tenant: String,
     epoch: u64,
     seq: u64,
     digest: String,
-    #[serde(borrow)]
-    objects: Vec<ObjectDocument<'a>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ObjectDocument<'a> {
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    body: Cow<'a, str>,
+    objects: O,
 }
 
 pub(super) fn encode_config(tenant: TenantId, config: &ConfigSet) -> Result<Vec<u8>, serde_json::Error> {
@@ -86,41 +74,22 @@ pub(super) fn encode_config(tenant: TenantId, config: &ConfigSet) -> Result<Vec<
         epoch: head.revision.epoch.get(),
         seq: head.revision.seq,
         digest: head.digest.to_string(),
-        objects: config.objects().map(object_document).collect(),
+        objects: WrittenObjects(config),
     })
 }
 
 pub(super) fn decode_config(content: &[u8]) -> Result<Kept, DocumentFault> {
     let read = || {
-        let document: Document<'_> =
-            serde_json::from_slice(content).ok().filter(|read: &Document<'_>| read.version == VERSION)?;
+        let document: Document<ReadObjects> =
+            serde_json::from_slice(content).ok().filter(|read: &Document<ReadObjects>| read.version == VERSION)?;
         let epoch = Epoch::try_from_u64(document.epoch).ok()?;
         let digest = Digest::parse(&document.digest).ok()?;
         let head = Head { revision: Revision { epoch, seq: document.seq }, digest };
-        Some((TenantId::parse(&document.tenant).ok()?, head, wire_objects(document.objects)?))
+        Some((TenantId::parse(&document.tenant).ok()?, head, document.objects.into_objects()))
     };
     let (tenant, head, objects) = read().ok_or(DocumentFault::Format)?;
     let config = ConfigSet::verified(head, objects).map_err(|_| DocumentFault::Digest)?;
     Ok(Kept { tenant, config })
-}
-
-fn object_document(object: &WireObject) -> ObjectDocument<'_> {
-    let reference = object.reference();
-    ObjectDocument {
-        kind: reference.kind.as_str().into(),
-        id: reference.id.to_string().into(),
-        body: String::from_utf8_lossy(object.body()),
-    }
-}
-
-fn wire_objects(documents: Vec<ObjectDocument<'_>>) -> Option<Vec<WireObject>> {
-    let mut pack = ObjectPack::default();
-    for document in documents {
-        let kind = ObjectKind::parse(&document.kind)?;
-        let id = Uuid::try_parse(&document.id).ok()?;
-        pack.push(ObjectRef { kind, id }, document.body.as_bytes());
-    }
-    Some(pack.into_objects())
 }
 
 /// One digest after the other, 32 bytes each.
