@@ -14,3 +14,7 @@ pub(crate) use self::{
     negotiation::{OFFERED, coding_of},
     recoding::{Compressing, Recoding, speaks_of_bytes},
 };
+
+/// Responses of one worker that are being compressed, and bodies of requests that are being decoded: what each of them can
+/// take, docs/adr/0031 says.
+pub(crate) const MAX_RUNNING: usize = 256;

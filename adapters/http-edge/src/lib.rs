@@ -29,6 +29,7 @@ mod mirror;
 mod observe;
 mod options;
 mod peer;
+mod places;
 mod refusal;
 mod request_id;
 mod server;

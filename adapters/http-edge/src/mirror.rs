@@ -1,10 +1,10 @@
 //! Copies of requests for a second service, whose answers nobody reads.
 //!
 //! Always: beside the request, never before it: a copy that has a body is made when all of that has come; one that cannot
-//! be made, because the body was too long or never came, or that would be one too many, is left out and counted; what becomes of it changes nothing for the client, the health of targets or the metrics of services. Not
-//! here: which requests are copied (`admission`).
+//! be made, because the body was too long or never came, or that would be one too many, is left out and counted; what
+//! becomes of it changes nothing for the client, the health of targets or the metrics of services. Not here: which
+//! requests are copied (`admission`).
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +15,7 @@ use novagate_routing::Protocol;
 use tokio::time::timeout;
 
 use crate::observe::cells::add;
+use crate::places::Place;
 use crate::upstream::reach::{connect, kept};
 use crate::upstream::slots::Bound;
 use crate::upstream::stream::UpstreamConn;
@@ -25,7 +26,7 @@ use crate::wire::response::{BodyLength, ResponseParser};
 use crate::worker::Worker;
 
 /// Copies of one worker that are under way.
-const MAX_RUNNING: usize = 256;
+pub(crate) const MAX_RUNNING: usize = 256;
 
 /// Where copies of a request go.
 #[derive(Debug)]
@@ -58,9 +59,6 @@ pub(crate) struct WaitingCopy {
     worker: Rc<Worker>,
 }
 
-/// The place of a copy among those that run.
-struct Place(Rc<Worker>);
-
 /// How far an answer was read.
 enum Answer {
     Head(ResponseParser, Vec<Field>),
@@ -82,11 +80,11 @@ impl WaitingCopy {
 
     /// Sends it beside whatever goes on, with this body as it was sent and what stands behind that.
     pub(crate) fn send(mut self, body: &[u8], trailers: Option<&HeaderMap>) {
-        let Some(place) = Place::take(&self.worker) else { return };
+        let Some(place) = self.worker.mirrors.take() else { return };
         if let Some(mut copy) = self.copy.take() {
             copy.head.extend_from_slice(body);
             copy.trailers = trailers.cloned();
-            copy.run(place);
+            copy.run(Rc::clone(&self.worker), place);
         }
     }
 }
@@ -100,10 +98,10 @@ impl Drop for WaitingCopy {
 }
 
 impl MirroredRequest {
-    fn run(mut self, place: Place) {
+    fn run(mut self, worker: Rc<Worker>, place: Place) {
         tokio::task::spawn_local(async move {
-            let worker = &place.0;
-            let ended = timeout(self.to.limit, self.exchange(worker)).await;
+            let _place = place;
+            let ended = timeout(self.to.limit, self.exchange(&worker)).await;
             if !matches!(ended, Ok(Some(()))) {
                 add(&worker.cells.mirrors_failed, 1);
             }
@@ -207,20 +205,4 @@ impl Answer {
 /// Whether nothing more can be received and nothing of what was can be used.
 fn is_stuck(conn: &UpstreamConn) -> bool {
     !conn.input.is_empty() && conn.input.is_full()
-}
-
-impl Place {
-    fn take(worker: &Rc<Worker>) -> Option<Self> {
-        let running: &Cell<usize> = &worker.mirrors;
-        (running.get() < MAX_RUNNING).then(|| {
-            running.set(running.get() + 1);
-            Self(Rc::clone(worker))
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.mirrors.set(self.0.mirrors.get() - 1);
-    }
 }

@@ -261,7 +261,8 @@ impl EdgeHandle {
         self.control.soft.is_cancelled()
     }
 
-    /// Copies of requests for a mirror that were not made: one too many, or of a body that was too long or never came as a whole.
+    /// Copies of requests for a mirror that were not made: one too many, or of a body that was too long or never came as a
+    /// whole.
     pub fn mirrors_left_out(&self) -> u64 {
         self.metrics.sum(|worker| Some(&worker.mirrors_left_out))
     }

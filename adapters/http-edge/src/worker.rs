@@ -17,13 +17,16 @@ use novagate_routing::Target;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
+use crate::content;
 use crate::counting::{Counters, PolicyLine};
 use crate::deadlines::Deadlines;
 use crate::generation::Generation;
+use crate::mirror;
 use crate::observe::cells::add;
 use crate::observe::ring::Recorder;
 use crate::observe::totals::WorkerCells;
 use crate::options::EdgeSettings;
+use crate::places::Places;
 use crate::request_id::RequestTags;
 use crate::tunnel::register::Tunnels;
 use crate::upstream::connect::Connector;
@@ -85,7 +88,11 @@ pub(crate) struct Worker {
     /// Connections that are being told that there are too many.
     pub(crate) turned_away: Cell<usize>,
     /// Copies of requests that are under way.
-    pub(crate) mirrors: Cell<usize>,
+    pub(crate) mirrors: Places,
+    /// Responses that are being compressed.
+    pub(crate) encoders: Places,
+    /// Bodies of requests that are being decoded.
+    pub(crate) decoders: Places,
     generation: RefCell<Option<Rc<Generation>>>,
     retiring: RefCell<Vec<Rc<Generation>>>,
     targets: RefCell<HashMap<TargetKey, Rc<UpstreamTarget>>>,
@@ -115,7 +122,9 @@ impl Worker {
             shedding: RefCell::new(Shedding::new(shared.settings.overload_delay)),
             emptied: Notify::new(),
             turned_away: Cell::new(0),
-            mirrors: Cell::new(0),
+            mirrors: Places::new(mirror::MAX_RUNNING),
+            encoders: Places::new(content::MAX_RUNNING),
+            decoders: Places::new(content::MAX_RUNNING),
             generation: RefCell::default(),
             retiring: RefCell::default(),
             targets: RefCell::default(),

@@ -64,6 +64,8 @@ pub enum ContentEvent {
     CompressedFrom,
     /// The same afterwards.
     CompressedTo,
+    /// A response was not compressed because too many were at the same time.
+    LeftOut,
     /// A request's body was decoded.
     Decoded,
     /// Bytes of bodies before they were decoded.
@@ -74,8 +76,15 @@ pub enum ContentEvent {
 
 impl ContentEvent {
     /// Every event.
-    pub const ALL: [Self; 6] =
-        [Self::Compressed, Self::CompressedFrom, Self::CompressedTo, Self::Decoded, Self::DecodedFrom, Self::DecodedTo];
+    pub const ALL: [Self; 7] = [
+        Self::Compressed,
+        Self::CompressedFrom,
+        Self::CompressedTo,
+        Self::LeftOut,
+        Self::Decoded,
+        Self::DecodedFrom,
+        Self::DecodedTo,
+    ];
 
     /// Its place in [`Self::ALL`].
     pub const fn index(self) -> usize {

@@ -138,7 +138,7 @@ impl Connection {
         }
     }
 
-    /// The body as it goes on, with the mirror's copy that waits for it. Nothing when there is no memory for its decoder.
+    /// The body as it goes on, with the mirror's copy that waits for it. Nothing when there is no room for its decoder.
     fn body(&self, course: &mut Course<'_>, manners: &Manners) -> Option<RequestBody> {
         let copy = self.copy(&mut course.passage, manners);
         match course.passage.decoding {

@@ -12,6 +12,7 @@ use novagate_ports_edge::ContentEvent;
 use super::End;
 use super::body::push_trailer;
 use crate::content::{ContentDecoder, Decoding};
+use crate::places::Place;
 use crate::wire::chunks::{ChunkDecoder, LAST_CHUNK, Part, push_chunk};
 use crate::worker::Worker;
 
@@ -31,6 +32,7 @@ pub(crate) struct DecodedBody {
     sent: usize,
     trailers: Vec<u8>,
     progress: Progress,
+    _place: Place,
 }
 
 /// How far the body has come.
@@ -45,9 +47,9 @@ enum Progress {
 }
 
 impl DecodedBody {
-    /// Nothing when there is no memory for it.
+    /// Nothing when there is no room or no memory for it.
     pub(crate) fn new(kind: BodyKind, decoding: Decoding, worker: &Rc<Worker>) -> Option<Self> {
-        let decoder = ContentDecoder::new(decoding)?;
+        let (place, decoder) = (worker.decoders.take()?, ContentDecoder::new(decoding)?);
         worker.cells.count_content(ContentEvent::Decoded, decoding.coding, 1);
         Some(Self {
             worker: Rc::clone(worker),
@@ -60,6 +62,7 @@ impl DecodedBody {
             sent: 0,
             trailers: Vec::new(),
             progress: Progress::Receiving,
+            _place: place,
         })
     }
 

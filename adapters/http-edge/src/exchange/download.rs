@@ -222,15 +222,15 @@ impl Exchange<'_> {
             }
             self.upload.release();
             let reason = self.download.parser.reason(received);
-            let may_code = self.terms.asks != Asks::HeadOnly && !self.terms.is_http_10;
-            let recoding = self.terms.compression.map(|rule| rule.plan(&head, fields, may_code));
+            let recoded = self.recode(&head, fields);
             let mut body = self.download.begin(&head, self.terms.is_http_10);
-            if let Some(coding) = recoding.and_then(|recoding| recoding.coding) {
-                let length = if let BodyLength::Known(length) = head.body { Some(length) } else { None };
-                let encoding = Encoding::new(coding, length, &self.worker.cells);
-                self.download.encoding = Some(Box::new(encoding.ok_or(End::Failed(ErrorCode::Overloaded))?));
-                body = BodyLength::Chunked;
-            }
+            let recoding = recoded.map(|(recoding, encoding)| {
+                if encoding.is_some() {
+                    body = BodyLength::Chunked;
+                }
+                self.download.encoding = encoding;
+                recoding
+            });
             let draining = self.worker.draining.get();
             let close = self.terms.close || draining || self.client.ended || !self.upload.is_done();
             self.download.closes_client |= close;

@@ -13,10 +13,13 @@ use novagate_ports_edge::ContentEvent;
 use novagate_routing::ContentCoding;
 
 use super::download::{Phase, keep_trailer};
-use super::{End, Exchange};
-use crate::content::{Encoder, Step};
+use super::{Asks, End, Exchange};
+use crate::content::{Encoder, Recoding, Step};
 use crate::observe::totals::WorkerCells;
+use crate::places::{Place, Places};
 use crate::wire::chunks::{Part, push_chunk};
+use crate::wire::fields::Fields;
+use crate::wire::response::{BodyLength, ResponseHead};
 
 /// Bytes that are coded before others have their turn: some milliseconds.
 const TURN: usize = 128 * 1024;
@@ -32,14 +35,14 @@ pub(super) struct Encoding {
     holds: bool,
     /// Bytes that were coded in this turn.
     worked: usize,
+    _place: Place,
 }
 
 impl Encoding {
-    /// Nothing when there is no memory for it.
-    pub(super) fn new(coding: ContentCoding, length: Option<u64>, cells: &WorkerCells) -> Option<Self> {
-        let encoder = Encoder::new(coding, length)?;
-        cells.count_content(ContentEvent::Compressed, coding, 1);
-        Some(Self { coding, encoder, piece: Vec::new(), holds: false, worked: 0 })
+    /// Nothing when there is no room or no memory for it.
+    fn new(coding: ContentCoding, length: Option<u64>, places: &Places) -> Option<Self> {
+        let (place, encoder) = (places.take()?, Encoder::new(coding, length)?);
+        Some(Self { coding, encoder, piece: Vec::new(), holds: false, worked: 0, _place: place })
     }
 
     /// Takes content and puts what comes out into chunks.
@@ -68,6 +71,20 @@ impl Encoding {
 }
 
 impl Exchange<'_> {
+    /// How a response is changed, on a route that compresses. Without room for its encoder it stays as it is.
+    pub(super) fn recode(&self, head: &ResponseHead, fields: Fields<'_>) -> Option<(Recoding, Option<Box<Encoding>>)> {
+        let rule = self.terms.compression?;
+        let may_code = self.terms.asks != Asks::HeadOnly && !self.terms.is_http_10;
+        let recoding = rule.plan(head, fields, may_code);
+        let Some(coding) = recoding.coding else { return Some((recoding, None)) };
+        let length = if let BodyLength::Known(length) = head.body { Some(length) } else { None };
+        let encoding = Encoding::new(coding, length, &self.worker.encoders);
+        let event = if encoding.is_some() { ContentEvent::Compressed } else { ContentEvent::LeftOut };
+        self.worker.cells.count_content(event, coding, 1);
+        let recoding = if encoding.is_some() { recoding } else { rule.plan(head, fields, false) };
+        Some((recoding, encoding.map(Box::new)))
+    }
+
     /// Makes output of what was received, through the coding; false when that takes more.
     pub(super) fn take_encoded(&mut self) -> Result<bool, End> {
         let (received, cells) = (self.conn.input.unread(), &self.worker.cells);

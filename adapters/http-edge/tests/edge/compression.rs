@@ -253,6 +253,31 @@ fn what_would_become_untrue_is_left_alone() {
     }
 }
 
+#[test]
+fn what_is_one_too_many_at_the_same_time_stays_as_it_is() {
+    const MOST: usize = 256;
+    let upstream = Upstream::scripted(|_, conn| {
+        conn.next_head();
+        conn.send("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        conn.rest();
+    });
+    let edge = compressing(&upstream.url).start();
+    let begin = || {
+        let mut client = edge.connect();
+        client.send(accepting("/", ContentCoding::Gzip));
+        let head = client.head();
+        (client, head)
+    };
+    let running: Vec<_> = (0..MOST).map(|_| begin()).collect();
+    assert!(running.iter().all(|(_, head)| head.contains("content-encoding: gzip\r\n")));
+    let (mut client, head) = begin();
+    assert!(!head.contains("content-encoding") && head.contains("vary: accept-encoding\r\n"), "{head}");
+    assert_eq!(client.read_until("hello\r\n"), b"5\r\nhello\r\n");
+    assert_eq!(counted(&edge, ContentEvent::LeftOut, ContentCoding::Gzip), 1);
+    drop(running);
+    wait_until("there is room again", || begin().1.contains("content-encoding: gzip\r\n"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_and_upstreams_of_http2_have_codings_too() {
     const MANY: usize = 8 * 1024 * 1024;

@@ -281,6 +281,32 @@ fn a_spoilt_body_under_a_running_response_does_not_break_into_it() {
 }
 
 #[test]
+fn what_is_one_too_many_at_the_same_time_is_refused() {
+    const MOST: usize = 256;
+    let (upstream, _) = keeping();
+    let edge = decompressing(&upstream.url, None, 100).start();
+    let running: Vec<_> = (0..MOST)
+        .map(|_| {
+            let mut client = edge.connect();
+            client.send("POST /p HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n");
+            client
+        })
+        .collect();
+    wait_until("all are under way", || upstream.connections() == MOST);
+    let whole = known("gzip", "", &encode(ContentCoding::Gzip, b"content"));
+    let ask = || {
+        let mut client = edge.connect();
+        client.send(&whole);
+        client.response()
+    };
+    let refused = ask();
+    assert_eq!((refused.status, refused.code().as_str()), (503, "OVERLOADED"));
+    assert_eq!(edge.ask(&get("/", "")).text(), "hello", "others are not");
+    drop(running);
+    wait_until("there is room again", || ask().status == 200);
+}
+
+#[test]
 fn a_body_that_is_decoded_is_not_copied() {
     let (first, _) = keeping();
     let second = Upstream::fixed(HELLO);

@@ -118,16 +118,19 @@ pub(crate) fn decode(coding: ContentCoding, bytes: &[u8]) -> Vec<u8> {
     reading.content().to_vec()
 }
 
+/// Compresses all that it may.
+pub(crate) fn all() -> Compression {
+    let types = ["text/*", "text/event-stream", "application/json", "application/octet-stream"];
+    Compression {
+        encodings: ContentCoding::ALL.to_vec(),
+        min_bytes: 100,
+        types: types.iter().map(|text| MediaRange::parse(text).unwrap()).collect(),
+    }
+}
+
 /// A gateway whose route compresses all that it may.
 pub(crate) fn compressing(target: &str) -> Setup {
-    let types = ["text/*", "text/event-stream", "application/json", "application/octet-stream"];
-    Setup::open(&[target]).with_forward(|forward| {
-        forward.compression = Some(Box::new(Compression {
-            encodings: ContentCoding::ALL.to_vec(),
-            min_bytes: 100,
-            types: types.iter().map(|text| MediaRange::parse(text).unwrap()).collect(),
-        }));
-    })
+    Setup::open(&[target]).with_forward(|forward| forward.compression = Some(Box::new(all())))
 }
 
 /// A gateway whose route decodes.

@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 use h2::Reason;
 use http::Method;
 use novagate_ports_edge::UpstreamEvent;
-use novagate_routing::{CircuitBreaker, Hedge, OutlierDetection, Retries, RetryGround, Service};
+use novagate_routing::{
+    CircuitBreaker, ContentCoding, Forward, Hedge, OutlierDetection, Retries, RetryGround, Service,
+};
 
 use crate::harness::{Client, Edge, HELLO, PATIENCE, Setup, Upstream, get, wait_until};
+use crate::harness_content::{all, decode, text};
 use crate::harness_http2::{HEADERS, RST_STREAM, frame};
 use crate::harness_http2_upstream::{DATA, by_hand, http2, next};
 use crate::observe::events;
@@ -88,6 +91,26 @@ fn a_slow_target_is_outrun_and_let_go() {
     assert_eq!(good.connections(), 1, "the winner's connection stays");
     let records = edge.records(4);
     assert!(records.iter().all(|record| record.status == 200 && record.code.is_none()), "{records:?}");
+}
+
+#[test]
+fn the_response_of_another_target_is_compressed_too() {
+    let good = Upstream::scripted(|_, conn| {
+        while conn.next_head().is_some() {
+            conn.send("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5000\r\n\r\n");
+            conn.send(text(5000));
+        }
+    });
+    let compress = |forward: &mut Forward| forward.compression = Some(Box::new(all()));
+    let edge = hedging(&[&silent().0.url, &good.url], |_| ()).with_forward(compress).start();
+    let mut client = edge.connect();
+    for _ in 0..2 {
+        client.send(get("/", "Accept-Encoding: gzip\r\n"));
+        let response = client.response();
+        assert_eq!(response.field("content-encoding"), Some("gzip"));
+        assert!(decode(ContentCoding::Gzip, &response.body) == text(5000));
+    }
+    assert_eq!(hedges(&edge), (1, 1));
 }
 
 #[test]
