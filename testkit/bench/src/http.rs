@@ -35,13 +35,15 @@ pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) bearer: Option<&'a str>,
+    /// The one content coding that is taken.
+    pub(crate) accepts: Option<&'a str>,
     /// Sent as JSON.
     pub(crate) body: &'a str,
 }
 
 impl<'a> Request<'a> {
     pub(crate) const fn get(path: &'a str, bearer: Option<&'a str>) -> Self {
-        Self { method: "GET", path, bearer, body: "" }
+        Self { method: "GET", path, bearer, accepts: None, body: "" }
     }
 }
 
@@ -63,19 +65,32 @@ impl Connection {
 
     /// Sends one request and reads its answer.
     pub(crate) fn send(&mut self, request: Request<'_>) -> io::Result<Answer> {
-        let Request { method, path, bearer, body } = request;
+        self.begin(request)?;
+        self.read_answer()
+    }
+
+    /// Sends one request, and waits until something has come back.
+    pub(crate) fn touch(&mut self, request: Request<'_>) -> io::Result<()> {
+        self.begin(request)?;
+        self.stream.fill_buf().map(drop)
+    }
+
+    fn begin(&mut self, request: Request<'_>) -> io::Result<()> {
+        let Request { method, path, bearer, accepts, body } = request;
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
         if let Some(token) = bearer {
             // Writing to a String cannot fail.
             let _ = write!(text, "Authorization: Bearer {token}\r\n");
+        }
+        if let Some(coding) = accepts {
+            let _ = write!(text, "Accept-Encoding: {coding}\r\n");
         }
         if !body.is_empty() {
             let _ = write!(text, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
         }
         text.push_str("\r\n");
         text.push_str(body);
-        self.stream.get_mut().write_all(text.as_bytes())?;
-        self.read_answer()
+        self.stream.get_mut().write_all(text.as_bytes())
     }
 
     fn read_answer(&mut self) -> io::Result<Answer> {

@@ -4,6 +4,7 @@
 //! value that holds it is dropped; every answer is checked; a number is only compared with one from the same run. Not here:
 //! building the programs (`cargo xtask bench` does), tests.
 
+mod codings;
 mod cold_start;
 mod config;
 mod database;
@@ -38,6 +39,6 @@ pub use self::{
 };
 
 pub use self::{
-    cold_start::cold_start, edge::edge, ingest::ingest, instructions::instructions, latency::latency, limits::limits,
-    lookup::lookup, memory::memory, propagation::propagation, size::size, tenants::tenants,
+    codings::codings, cold_start::cold_start, edge::edge, ingest::ingest, instructions::instructions, latency::latency,
+    limits::limits, lookup::lookup, memory::memory, propagation::propagation, size::size, tenants::tenants,
 };

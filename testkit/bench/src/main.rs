@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use novagate_bench::{
-    Report, Scope, cold_start, edge, ingest, instructions, latency, limits, lookup, memory, propagation,
+    Report, Scope, codings, cold_start, edge, ingest, instructions, latency, limits, lookup, memory, propagation,
     repository_root, size, tenants, write_section,
 };
 
@@ -47,6 +47,8 @@ enum Bench {
     Latency,
     /// Memory of the gateway: idle, with a large configuration, after many edits.
     Memory,
+    /// Memory and CPU of the gateway for compressed responses, and how long these are.
+    Codings,
     /// What limits that a fleet counts together cost beside local ones.
     Limits,
     /// Instructions of the gateway for one request, by callgrind.
@@ -108,6 +110,7 @@ fn measure(bench: Bench, scope: &Scope) -> Result<Report> {
         Bench::Edge => edge(scope).context("edge"),
         Bench::Latency => latency(scope).context("latency"),
         Bench::Memory => memory(scope).context("memory"),
+        Bench::Codings => codings(scope).context("codings"),
         Bench::Limits => limits(scope).context("limits"),
         Bench::Instructions => instructions(scope).context("instructions"),
         Bench::Lookup => lookup(scope).context("lookup"),

@@ -22,7 +22,8 @@ impl Session {
         let mut connection = Connection::open(control)?;
         let account = json!({"name": "Bench", "email": "bench@example.org", "password": "a long password 4 benches"});
         let body = account.to_string();
-        let request = Request { method: "POST", path: "/api/v1/auth/register", bearer: None, body: &body };
+        let request =
+            Request { method: "POST", path: "/api/v1/auth/register", bearer: None, accepts: None, body: &body };
         let answer = read(&connection.send(request)?, 201)?;
         let field = |name: &str| {
             answer
@@ -51,7 +52,7 @@ impl Session {
     fn send(&mut self, method: &str, path: &str, body: &Value, expected: u16) -> Result<Value> {
         let path = format!("/api/v1/tenants/{}/{path}", self.tenant);
         let body = body.to_string();
-        let request = Request { method, path: &path, bearer: Some(&self.token), body: &body };
+        let request = Request { method, path: &path, bearer: Some(&self.token), accepts: None, body: &body };
         read(&self.connection.send(request)?, expected)
     }
 }

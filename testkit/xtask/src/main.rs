@@ -69,8 +69,8 @@ enum Task {
     },
     /// Measures. Example: cargo xtask bench edge
     Bench {
-        /// Passed on to the bench: `edge`, `latency`, `memory`, `limits`, `lookup`, `cold-start`, `propagation`, `size`, `tenants`, `ingest`,
-        /// `instructions`, or `--help`.
+        /// Passed on to the bench: `edge`, `latency`, `memory`, `codings`, `limits`, `lookup`, `cold-start`, `propagation`, `size`,
+        /// `tenants`, `ingest`, `instructions`, or `--help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
