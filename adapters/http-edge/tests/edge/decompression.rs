@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use novagate_kernel::ErrorCode;
 use novagate_ports_edge::ContentEvent;
-use novagate_routing::{ContentCoding, Mirror, OutlierDetection, RouteAction};
+use novagate_routing::{ContentCoding, Mirror, RouteAction};
 
 use crate::harness::{HELLO, Setup, Upstream, get, name, service, wait_until};
 use crate::harness_content::{counted, decompressing, encode, noise, text};
 use crate::harness_http2::{Http2, request};
 use crate::harness_http2_upstream::{Http2Upstream, http2};
+use crate::resilience::at_once;
 
 const ALL: [ContentCoding; 3] = ContentCoding::ALL;
 
@@ -173,16 +174,8 @@ fn spoilt(coding: ContentCoding) -> Vec<Vec<u8>> {
 #[test]
 fn a_spoilt_body_is_the_clients_fault_and_never_a_whole_request() {
     let (upstream, seen) = keeping();
-    let eject = std::time::Duration::from_hours(1);
-    let outliers = OutlierDetection {
-        consecutive_failures: 1,
-        error_rate: None,
-        eject,
-        max_eject: eject,
-        max_ejected_percent: 100,
-    };
     let setup = decompressing(&upstream.url, None, 100);
-    let edge = setup.with_service(|service| service.resilience.outlier_detection = Some(outliers.clone())).start();
+    let edge = setup.with_service(|service| service.resilience.outlier_detection = Some(at_once(100))).start();
     for coding in ALL {
         for body in spoilt(coding) {
             for bytes in [known(coding.as_str(), "", &body), chunked(coding.as_str(), &body, 777)] {

@@ -1,20 +1,19 @@
 //! Calls of gRPC: all four kinds, with trailers; refusals, deadlines and failures as gRPC has them.
 
 use std::io::Write;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
 use http::HeaderMap;
 use novagate_kernel::ErrorCode;
 use novagate_policies::ConfigObject;
-use novagate_routing::OutlierDetection;
 
 use crate::harness::{Setup, Upstream, get as get_http1, route, service};
 use crate::harness_http2::{Answer, HEADERS, Http2, RST_STREAM, answer, frame, literal, request, send_all};
 use crate::harness_http2_upstream::{
     Asked, DATA, Http2Upstream, by_hand, http2, next, over_http2, piece, push, trailers,
 };
+use crate::resilience::at_once;
 
 const CALL: [(&str, &str); 2] = [("content-type", "application/grpc+proto"), ("te", "trailers")];
 const OK: [(&str, &str); 2] = [("grpc-status", "0"), ("grpc-message", "")];
@@ -189,13 +188,7 @@ async fn a_deadline_bounds_the_call_and_is_passed_on_and_not_held_against_the_ta
     let setup = over_http2(&[&upstream.url, &spare.url]).with_service(|service| {
         service.load_balancing =
             novagate_routing::LoadBalancing::ConsistentHash(novagate_routing::HashOn::Header("x-user".into()));
-        service.resilience.outlier_detection = Some(OutlierDetection {
-            consecutive_failures: 1,
-            error_rate: None,
-            eject: Duration::from_mins(5),
-            max_eject: Duration::from_mins(5),
-            max_ejected_percent: 100,
-        });
+        service.resilience.outlier_detection = Some(at_once(100));
     });
     let edge = setup.start();
     let client = Http2::connect(&edge).await;

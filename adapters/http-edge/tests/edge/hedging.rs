@@ -9,16 +9,15 @@ use std::time::{Duration, Instant};
 use h2::Reason;
 use http::Method;
 use novagate_ports_edge::UpstreamEvent;
-use novagate_routing::{
-    CircuitBreaker, ContentCoding, Forward, Hedge, OutlierDetection, Retries, RetryGround, Service,
-};
+use novagate_routing::{CircuitBreaker, ContentCoding, Forward, Hedge, RetryGround, Service};
 
 use crate::harness::{Client, Edge, HELLO, PATIENCE, Setup, Upstream, get, wait_until};
 use crate::harness_content::{all, decode, text};
 use crate::harness_http2::{HEADERS, RST_STREAM, frame};
 use crate::harness_http2_upstream::{DATA, by_hand, http2, next};
 use crate::observe::events;
-use crate::retries::{BUSY, retries};
+use crate::resilience::at_once;
+use crate::retries::{BUSY, retries, rule};
 
 const DELAY: Duration = Duration::from_millis(60);
 
@@ -30,15 +29,7 @@ fn hedging(targets: &[&str], change: impl Fn(&mut Service)) -> Setup {
 }
 
 fn retrying(service: &mut Service) {
-    service.resilience.retries = Some(Retries {
-        attempts: 1,
-        on: vec![RetryGround::Connect, RetryGround::Reset, RetryGround::Timeout],
-        statuses: vec![503],
-        methods: Retries::IDEMPOTENT.to_vec(),
-        per_try_timeout: None,
-        budget_percent: 100,
-        max_body: Retries::USUALLY_KEPT,
-    });
+    service.resilience.retries = Some(rule());
 }
 
 /// Hedges, and those of them that have won.
@@ -268,13 +259,7 @@ fn a_service_whose_places_are_taken_is_asked_once() {
 fn a_target_that_was_only_slower_has_not_failed() {
     let ((slow, ended), good) = (silent(), Upstream::fixed(HELLO));
     let edge = hedging(&[&slow.url, &good.url], |service| {
-        service.resilience.outlier_detection = Some(OutlierDetection {
-            consecutive_failures: 1,
-            error_rate: None,
-            eject: Duration::from_mins(1),
-            max_eject: Duration::from_mins(1),
-            max_ejected_percent: 50,
-        });
+        service.resilience.outlier_detection = Some(at_once(50));
     });
     let edge = edge.start();
     for _ in 0..6 {

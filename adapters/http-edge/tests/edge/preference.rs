@@ -7,9 +7,10 @@ use std::time::Duration;
 use novagate_kernel::ServiceId;
 use novagate_policies::ConfigObject;
 use novagate_ports_edge::UpstreamState;
-use novagate_routing::{HealthCheck, LoadBalancing, OutlierDetection, ProbeKind, Service, Target, TargetUrl};
+use novagate_routing::{HealthCheck, LoadBalancing, ProbeKind, Service, Target, TargetUrl};
 
 use crate::harness::{Edge, HELLO, Setup, Upstream, compile, get, wait_until};
+use crate::resilience::at_once;
 
 const SICK: &str = "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n";
 
@@ -79,13 +80,7 @@ fn when_too_few_of_the_own_zone_are_up_all_are_used() {
         let targets = [(&*upstreams[0].url, "a"), (&*nobody, "a"), (&upstreams[1].url, "b")];
         let edge = zoned(&targets, |service| {
             service.preference.zone_min_percent = percent;
-            service.resilience.outlier_detection = Some(OutlierDetection {
-                consecutive_failures: 1,
-                error_rate: None,
-                eject: Duration::from_mins(1),
-                max_eject: Duration::from_mins(1),
-                max_ejected_percent: 50,
-            });
+            service.resilience.outlier_detection = Some(at_once(50));
         });
         let edge = edge.start();
         assert!(state(&edge).own_zone_only);

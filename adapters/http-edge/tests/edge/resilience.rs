@@ -15,6 +15,12 @@ use crate::observe::events;
 
 const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
 
+/// Ejects at the first failure, for longer than a test takes, and that share of the targets.
+pub(crate) fn at_once(max_ejected_percent: u8) -> OutlierDetection {
+    let (eject, max_eject) = (Duration::from_hours(1), Duration::from_hours(1));
+    OutlierDetection { consecutive_failures: 1, error_rate: None, eject, max_eject, max_ejected_percent }
+}
+
 /// A service that ejects after two failures.
 fn ejecting(targets: &[&str], change: impl Fn(&mut OutlierDetection)) -> Setup {
     Setup::open(targets).with_service(move |service| {

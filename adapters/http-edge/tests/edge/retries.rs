@@ -16,18 +16,23 @@ const CANARY: &str = "CANARY7F";
 pub(crate) const BUSY: &str =
     "HTTP/1.1 503 Service Unavailable\r\nX-Canary: CANARY7F\r\nContent-Length: 8\r\n\r\nCANARY7F";
 
+/// One more try after anything.
+pub(crate) fn rule() -> Retries {
+    Retries {
+        attempts: 1,
+        on: vec![RetryGround::Connect, RetryGround::Reset, RetryGround::Timeout],
+        statuses: vec![503],
+        methods: Retries::IDEMPOTENT.to_vec(),
+        per_try_timeout: None,
+        budget_percent: 100,
+        max_body: Retries::USUALLY_KEPT,
+    }
+}
+
 /// A service that tries again after anything.
 pub(crate) fn retrying(targets: &[&str], change: impl Fn(&mut Retries)) -> Setup {
     Setup::open(targets).with_service(move |service| {
-        let mut rule = Retries {
-            attempts: 1,
-            on: vec![RetryGround::Connect, RetryGround::Reset, RetryGround::Timeout],
-            statuses: vec![503],
-            methods: Retries::IDEMPOTENT.to_vec(),
-            per_try_timeout: None,
-            budget_percent: 100,
-            max_body: Retries::USUALLY_KEPT,
-        };
+        let mut rule = rule();
         change(&mut rule);
         service.resilience.retries = Some(rule);
     })
