@@ -2,6 +2,7 @@
 //! carries over to its next user.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use novagate_access::TenantScope;
 use novagate_fixtures::{ConfigModel, Mint, Polled, START, audit_entry, log_entry, logs, new_tenant};
@@ -35,7 +36,9 @@ struct World {
 /// `None` where tests with servers are left out. The placement has `connections`.
 async fn world(connections: u32) -> Option<World> {
     let prepared = Prepared::migrated()?;
-    let settings = PostgresSettings { max_connections: connections, ..prepared.settings() };
+    // A connection that was lost for ever is told apart from one that a busy server takes its time to replace.
+    let acquire_timeout = Duration::from_secs(30);
+    let settings = PostgresSettings { max_connections: connections, acquire_timeout, ..prepared.settings() };
     let placement = Arc::new(PostgresPlacement::open(&settings).await.map_err(|error| error.0).unwrap());
     let beside = prepared.open().await;
     let store = SqlStore::over(Arc::clone(&placement) as _);
