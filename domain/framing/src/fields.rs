@@ -3,10 +3,7 @@
 //! Always: a scanner remembers its place, so presenting the same bytes again with more behind them costs only the new ones;
 //! the first violation in byte order is the one reported, however the bytes were cut. Not here: what a field means (`facts`).
 
-use crate::{
-    tables::{self, TOKEN},
-    violation::Violation,
-};
+use crate::{tables, violation::Violation};
 
 /// Longer names do not exist; the header map behind us would refuse 64 KiB.
 const MAX_NAME_BYTES: usize = 256;
@@ -98,7 +95,7 @@ impl FieldScanner {
 
     /// Reads a name and its colon; false when the bytes end before the colon.
     fn name(&mut self, bytes: &[u8]) -> Result<bool, Violation> {
-        self.at = tables::end_of_run(bytes, self.at, TOKEN);
+        self.at = tables::end_of_token(bytes, self.at);
         if self.at - self.name_at > MAX_NAME_BYTES {
             return Err(Violation::FieldNameTooLong);
         }

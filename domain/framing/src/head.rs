@@ -9,7 +9,7 @@ use crate::{
     fields::{FieldScanner, Scan, line_feed},
     info::{HeadInfo, Span, TargetForm, Version},
     limits::Limits,
-    tables::{self, PATH, QUERY, TOKEN},
+    tables::{self, PATH, QUERY},
     target::{self, AbsoluteAuthority},
     violation::Violation,
 };
@@ -122,7 +122,7 @@ impl HeadScanner {
     }
 
     fn method(&mut self, view: &[u8]) -> Result<bool, Violation> {
-        self.at = tables::end_of_run(view, self.at, TOKEN);
+        self.at = tables::end_of_token(view, self.at);
         if self.at - self.mark > MAX_METHOD_BYTES {
             return Err(Violation::MethodTooLong);
         }
@@ -138,7 +138,7 @@ impl HeadScanner {
 
     fn target(&mut self, view: &[u8], limits: &Limits) -> Result<bool, Violation> {
         let class = if matches!(self.phase, Phase::Query) { QUERY } else { PATH };
-        self.at = tables::end_of_run(view, self.at, class);
+        self.at = tables::end_of_target(view, self.at, class);
         if self.at - self.mark > limits.max_target_bytes() {
             return Err(Violation::TargetTooLong);
         }

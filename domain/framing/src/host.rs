@@ -4,7 +4,7 @@
 //! (one dot at the end is allowed), where four labels of digits must be an IPv4 address. A port has one to five digits and
 //! is at most 65535. Always: no userinfo, path, list, zone or percent-encoding passes. Not here: which hosts are served.
 
-use core::net::Ipv6Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::tables::{self, HOST};
 
@@ -68,46 +68,24 @@ fn named(text: &[u8]) -> Option<(HostName<'_>, &[u8])> {
         return None;
     }
     let labels = name.strip_suffix(b".").unwrap_or(name);
-    let (mut count, mut numeric, mut octets) = (1, true, true);
-    let mut label = Label::EMPTY;
+    let (mut count, mut is_numeric, mut label_len) = (1, true, 0);
     for &byte in labels {
         if byte == b'.' {
-            if label.len == 0 {
+            if label_len == 0 {
                 return None;
             }
-            octets = octets && label.is_octet();
-            count += 1;
-            label = Label::EMPTY;
+            (count, label_len) = (count + 1, 0);
         } else {
-            numeric = numeric && byte.is_ascii_digit();
-            label.push(byte);
+            is_numeric &= byte.is_ascii_digit();
+            label_len += 1;
         }
     }
-    let is_broken_ipv4 = numeric && count == 4 && !(octets && label.is_octet());
-    (label.len > 0 && !is_broken_ipv4).then_some((HostName::Named(name), rest))
+    let is_broken = label_len == 0 || (is_numeric && count == 4 && !is_ipv4(labels));
+    (!is_broken).then_some((HostName::Named(name), rest))
 }
 
-/// A label as a decimal number, for as long as it is one.
-#[derive(Clone, Copy)]
-struct Label {
-    len: u16,
-    value: u16,
-    has_leading_zero: bool,
-}
-
-impl Label {
-    const EMPTY: Self = Self { len: 0, value: 0, has_leading_zero: false };
-
-    const fn push(&mut self, byte: u8) {
-        self.has_leading_zero |= self.len == 1 && self.value == 0;
-        self.len += 1;
-        self.value = self.value.saturating_mul(10).saturating_add(byte.wrapping_sub(b'0') as u16);
-    }
-
-    /// Whether a label of digits is a part of an IPv4 address (RFC 3986, section 3.2.2).
-    const fn is_octet(self) -> bool {
-        self.value <= 255 && !self.has_leading_zero
-    }
+fn is_ipv4(text: &[u8]) -> bool {
+    core::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv4Addr>().is_ok())
 }
 
 fn decimal_port(digits: &[u8]) -> Option<u16> {

@@ -40,7 +40,29 @@ pub(crate) fn end_of_run(bytes: &[u8], from: usize, class: u8) -> usize {
 /// The place of the first byte at or after `from` that no token may hold (RFC 9110, section 5.6.2); the length when there is
 /// none. For heads that somebody else reads.
 pub fn end_of_token(bytes: &[u8], from: usize) -> usize {
-    end_of_run(bytes, from, TOKEN)
+    end_of_words(bytes, from, TOKEN, (b'-', b'-'))
+}
+
+/// The same for what may stand in the path or the query of a target.
+pub(crate) fn end_of_target(bytes: &[u8], from: usize, class: u8) -> usize {
+    end_of_words(bytes, from, class, (b'-', b'/'))
+}
+
+/// [`end_of_run`] for a class with all letters and digits and with `marks`, the first and the last: eight bytes at a time
+/// for as long as there are no others.
+fn end_of_words(bytes: &[u8], from: usize, class: u8, marks: (u8, u8)) -> usize {
+    let mut at = from;
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let others = neither_letter_nor_digit(u64::from_le_bytes(*word), marks);
+        at += others.trailing_zeros() as usize / 8;
+        if others != 0 {
+            if !bytes.get(at).is_some_and(|byte| is(*byte, class)) {
+                return at;
+            }
+            at += 1;
+        }
+    }
+    end_of_run(bytes, at, class)
 }
 
 /// The same for field values (RFC 9110, section 5.5), eight bytes at a time: values are most of a head.
@@ -74,6 +96,20 @@ const fn may_end_value(word: u64) -> u64 {
     let not_delete = word ^ (ONES * 0x7F);
     let delete = not_delete.wrapping_sub(ONES) & !not_delete;
     (control | delete) & HIGHS
+}
+
+/// The highest bits of the bytes of the word that are neither letters nor digits nor within `marks`, all ASCII.
+const fn neither_letter_nor_digit(word: u64, marks: (u8, u8)) -> u64 {
+    let low = word & !HIGHS;
+    // Nothing but a letter becomes a small letter by this bit.
+    let letters = within(low | (ONES * 0x20), b'a', b'z');
+    let others = !(letters | within(low, b'0', b'9') | within(low, marks.0, marks.1));
+    (others | word) & HIGHS
+}
+
+/// The highest bits of the bytes of a word without high bits that are at least `first` and at most `last`.
+const fn within(word: u64, first: u8, last: u8) -> u64 {
+    (word + ONES * (0x80 - first as u64)) & !(word + ONES * (0x7F - last as u64))
 }
 
 #[expect(clippy::indexing_slicing, reason = "a u8 cannot leave a table of 256, and slices have no const get")]
@@ -142,6 +178,28 @@ mod tests {
     }
 
     #[test]
+    fn scans_by_words_stop_where_the_byte_scan_stops_for_every_byte_at_every_place() {
+        for byte in 0..=u8::MAX {
+            for place in 0..24 {
+                for filler in *b"azAZ09-/~" {
+                    let mut text = [filler; 24];
+                    text[place] = byte;
+                    for from in [0, 3, 8, 17] {
+                        assert_eq!(end_of_token(&text, from), end_of_run(&text, from, TOKEN), "{byte} at {place}");
+                        for class in [PATH, QUERY] {
+                            assert_eq!(
+                                end_of_target(&text, from, class),
+                                end_of_run(&text, from, class),
+                                "{byte} at {place}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn word_scan_stops_where_the_byte_scan_stops_for_every_byte_at_every_place() {
         for byte in 0..=u8::MAX {
             for place in 0..24 {
@@ -160,7 +218,7 @@ mod tests {
     fn scans_beyond_the_end_stay_inside() {
         assert_eq!(end_of_run(b"abc", 3, TOKEN), 3);
         assert_eq!(end_of_value(b"", 0), 0);
-        assert_eq!((end_of_run(b"abc", 9, TOKEN), end_of_value(b"abc", 9)), (9, 9));
+        assert_eq!((end_of_run(b"abc", 9, TOKEN), end_of_value(b"abc", 9), end_of_token(b"abc", 9)), (9, 9, 9));
     }
 
     #[test]
