@@ -14,8 +14,8 @@ use http::Method;
 use novagate_framing::{BodyKind, HeadInfo, TargetForm};
 use novagate_kernel::{ConsumerId, ErrorCode, Timestamp};
 use novagate_policies::{
-    Affinity, Bucket, CertificateFacts, CompiledAction, CompiledForward, CompiledRoute, Credential, Facts, Grounds,
-    Identity, Presented, ServiceIndex, TokenFacts, TokenFault, Verdict,
+    Affinity, Bucket, CertificateFacts, ClientKey, CompiledAction, CompiledForward, CompiledRoute, Credential, Facts,
+    Grounds, Identity, LastKey, Presented, ServiceIndex, TokenFacts, TokenFault, Verdict,
 };
 use novagate_ports_edge::LiveConfig;
 use novagate_records::{MethodLabel, NO_INDEX};
@@ -93,6 +93,8 @@ pub(crate) struct Drafts {
     pub(crate) head: Vec<u8>,
     /// Lines for the response, whoever gives it.
     pub(crate) extra: Vec<u8>,
+    /// Of the client's bucket and the route's.
+    last_keys: [LastKey; 2],
     /// The request may go on once others have counted it.
     pub(crate) uncounted: Option<Uncounted>,
 }
@@ -279,18 +281,17 @@ impl Admission<'_> {
         let ip = self.peer.client_ip(self.fields, &shared.settings.trusted_proxies);
         let (client, of_route) = route.buckets(identity, ip, &shared.settings.node_limits);
         let (client, of_route) = (client.as_ref(), of_route.as_ref());
-        let key = |bucket: &Bucket<'_>| shared.client_keys.key(bucket);
+        let [client_key, route_key] = &mut drafts.last_keys;
+        let client_ask = client.map(|bucket| (client_key.key(&shared.client_keys, bucket), bucket));
+        let route_ask = of_route.map(|bucket| (route_key.key(&shared.client_keys, bucket), bucket));
         let admission = match &shared.counters {
             Counters::Local(table) => {
-                let ask = |bucket: &Bucket<'_>| (key(bucket), bucket.limit());
-                table.admit_two(client.map(ask), of_route.map(ask), now)
+                let terms = |(key, bucket): (ClientKey, &Bucket<'_>)| (key, bucket.limit());
+                table.admit_two(client_ask.map(terms), route_ask.map(terms), now)
             }
-            Counters::Leased(table) => {
-                let client = client.map(|bucket| (key(bucket), bucket));
-                table.admit_two(client, of_route.map(|bucket| (key(bucket), bucket)), now)
-            }
+            Counters::Leased(table) => table.admit_two(client_ask, route_ask, now),
             Counters::Exact(exact) => {
-                let uncounted = Uncounted::new(&exact.keys, &shared.client_keys, client, of_route, now);
+                let uncounted = Uncounted::new(&exact.keys, client_ask, route_ask, now);
                 drafts.uncounted = Some(uncounted);
                 return Ok(());
             }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use novagate_kernel::{ErrorCode, Timestamp};
 use novagate_policies::{
-    Admission, Bucket, BucketSide, ClientKey, ClientKeyHasher, FieldText, FleetSize, LeaseTable, LimitTable, RateLimit,
-    SharedAsk, SharedKeyHasher, Tier,
+    Admission, Bucket, BucketSide, ClientKey, FieldText, FleetSize, LeaseTable, LimitTable, RateLimit, SharedAsk,
+    SharedKeyHasher, Tier,
 };
 use novagate_ports_edge::{SharedCounter, SharedCounters};
 
@@ -71,14 +71,13 @@ struct Ask {
 impl Uncounted {
     pub(crate) fn new(
         keys: &SharedKeyHasher,
-        own: &ClientKeyHasher,
-        client: Option<&Bucket<'_>>,
-        route: Option<&Bucket<'_>>,
+        client: Option<(ClientKey, &Bucket<'_>)>,
+        route: Option<(ClientKey, &Bucket<'_>)>,
         at: Timestamp,
     ) -> Self {
-        let ask = |bucket: &Bucket<'_>| Ask {
+        let ask = |(own, bucket): (ClientKey, &Bucket<'_>)| Ask {
             shared: SharedAsk { key: keys.key(bucket), limit: bucket.limit() },
-            own: own.key(bucket),
+            own,
             tier: bucket.tier(),
         };
         Self { client: client.map(ask), route: route.map(ask), at }

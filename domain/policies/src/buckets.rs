@@ -58,6 +58,14 @@ pub struct Bucket<'a> {
     tier: Tier,
 }
 
+/// What tells a bucket from all others, where that has a bounded size.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BucketName {
+    scope: Scope,
+    is_unauth: bool,
+    who: Who<'static>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
     /// All routes.
@@ -111,12 +119,28 @@ impl<'a> Bucket<'a> {
         self.tier
     }
 
+    /// What [`Self::feed`] tells of it, unless its subject is a token's, which is of any length.
+    pub(crate) fn name(&self) -> Option<BucketName> {
+        let who = match self.who {
+            Who::Subject(_) => return None,
+            Who::Consumer(consumer) => Who::Consumer(consumer),
+            Who::Ipv4(address) => Who::Ipv4(address),
+            Who::Ipv6(prefix) => Who::Ipv6(prefix),
+            Who::Everybody => Who::Everybody,
+        };
+        Some(BucketName { scope: self.scope, is_unauth: self.is_unauth(), who })
+    }
+
+    fn is_unauth(&self) -> bool {
+        matches!(self.tier, Tier::Unauth)
+    }
+
     /// Hands scope, NUL, kind, NUL and subject to a keyed hash, in parts: what names the bucket. Different buckets give
     /// different bytes: scope and kind fix the length of what follows them, and the subject comes last.
     pub fn feed(&self, mut sink: impl FnMut(&[u8])) {
         match self.scope {
             // A token without a subject is counted by address, but not together with requests without a token.
-            Scope::Client => sink(if matches!(self.tier, Tier::Unauth) { b"a\0" } else { b"c\0" }),
+            Scope::Client => sink(if self.is_unauth() { b"a\0" } else { b"c\0" }),
             Scope::Route(route) => {
                 sink(b"r");
                 sink(&route.as_u128().to_be_bytes());

@@ -42,7 +42,7 @@ pub use self::{
     identity::{Credential, Facts, Identity, Verdict},
     jwt::{JwtRules, MAX_SUBJECT_BYTES, TokenFacts, TokenFault},
     limits::{
-        Admission, Asked, BucketSide, ClientKey, ClientKeyHasher, Decision, FleetSize, LeaseAnswer, LeaseAsk,
+        Admission, Asked, BucketSide, ClientKey, ClientKeyHasher, Decision, FleetSize, LastKey, LeaseAnswer, LeaseAsk,
         LeaseKeeper, LeaseTable, LimitTable, ReturnedLease, SharedAsk, SharedKey, SharedKeyHasher, Window,
     },
     outliers::{Ejection, RateWindow, most_ejected, panics},

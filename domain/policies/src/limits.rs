@@ -20,7 +20,7 @@ use self::meter::Meter;
 
 pub use self::{
     keeper::{Asked, LeaseKeeper, LeaseTable},
-    key::{ClientKey, ClientKeyHasher, SharedKey, SharedKeyHasher},
+    key::{ClientKey, ClientKeyHasher, LastKey, SharedKey, SharedKeyHasher},
     lease::{LeaseAnswer, LeaseAsk, ReturnedLease},
     share::FleetSize,
     table::LimitTable,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use novagate_kernel::{ConsumerId, Name, RouteId};
 
 use super::*;
-use crate::{ClientKey, ClientKeyHasher, CompiledConsumer, Consumer, HashKey};
+use crate::{ClientKey, ClientKeyHasher, CompiledConsumer, Consumer, HashKey, LastKey};
 
 const NODE: NodeLimits = NodeLimits { window: Duration::from_mins(1), unauth_max: 100, auth_max: 500 };
 const OWN: RateLimit = RateLimit { max: 7, window: Duration::from_secs(1) };
@@ -118,6 +118,33 @@ fn the_same_bucket_has_another_key_in_another_process() {
     let bucket = Bucket::of_client(&Identity::Anonymous, HERE, &NODE);
     let other = ClientKeyHasher::new(HashKey::from_entropy([6; 16]));
     assert_ne!(key(&bucket), other.key(&bucket));
+}
+
+#[test]
+fn a_remembered_key_is_the_one_that_hashing_would_make() {
+    let hasher = ClientKeyHasher::new(HashKey::from_entropy([5; 16]));
+    let of = |identity, ip| Bucket::of_client(identity, ip, &NODE);
+    let (anonymous, subject, no_subject) =
+        (Identity::Anonymous, Identity::Subject(Some("one")), Identity::Subject(None));
+    let everybody = [
+        of(&anonymous, HERE),
+        of(&no_subject, HERE),
+        of(&anonymous, IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77))),
+        of(&anonymous, IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        of(&subject, HERE),
+        of(&Identity::Subject(Some("two")), HERE),
+        Bucket { scope: Scope::Route(RouteId::from_u128(1)), ..of(&anonymous, HERE) },
+        Bucket { scope: Scope::Route(RouteId::from_u128(2)), ..of(&anonymous, HERE) },
+    ];
+    let mut last = LastKey::default();
+    for first in &everybody {
+        for second in &everybody {
+            for bucket in [first, first, second, first] {
+                assert!(last.key(&hasher, bucket) == key(bucket));
+            }
+        }
+    }
+    assert!(!format!("{last:?}").contains("192"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use novagate_access::{FleetKey, KeyedHash};
 
 use crate::Bucket;
+use crate::buckets::BucketName;
 use crate::sip::{HashKey, Sip};
 
 /// A bucket's key: a keyed hash, so a table full of keys tells nothing about clients and nobody can aim at a shard.
@@ -57,6 +58,32 @@ impl ClientKeyHasher {
         bucket.feed(|part| sip.write(part));
         let (high, low) = sip.finish();
         ClientKey { high, low }
+    }
+}
+
+/// The key that was made last: most requests of a connection are counted in the same bucket.
+#[derive(Clone, Default)]
+pub struct LastKey(Option<(BucketName, ClientKey)>);
+
+impl LastKey {
+    /// What [`ClientKeyHasher::key`] makes of a bucket, which is not hashed again when it was the last one too. Always to be
+    /// asked with the same hasher.
+    pub fn key(&mut self, hasher: &ClientKeyHasher, bucket: &Bucket<'_>) -> ClientKey {
+        let name = bucket.name();
+        match self.0 {
+            Some((last, key)) if name == Some(last) => key,
+            _ => {
+                let key = hasher.key(bucket);
+                self.0 = name.map(|name| (name, key));
+                key
+            }
+        }
+    }
+}
+
+impl fmt::Debug for LastKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("LastKey(redacted)")
     }
 }
 
