@@ -183,7 +183,7 @@ impl<'a> Exchange<'a> {
         }
         while moved {
             let (up, down) = if self.hedges.is_some() { self.poll_hedged(cx)? } else { self.poll_directions(cx)? };
-            if self.download.has_ended() && !self.client.has_output() {
+            if self.is_answered() {
                 return Ok(Some(self.complete()));
             }
             moved = up == Moved::Yes || down == Moved::Yes;
@@ -199,7 +199,18 @@ impl<'a> Exchange<'a> {
     }
 
     fn poll_directions(&mut self, cx: &mut Context<'_>) -> Result<(Moved, Moved), End> {
-        Ok((self.poll_upload(cx)?, self.poll_download(cx)?))
+        if !self.upload.is_done() {
+            return Ok((self.poll_upload(cx)?, self.poll_download(cx)?));
+        }
+        // Most often it is the rest of the response that has come. Behind that nobody need watch the client.
+        let down = self.poll_download(cx)?;
+        let up = if self.is_answered() { Moved::No } else { self.poll_upload(cx)? };
+        Ok((up, down))
+    }
+
+    /// All of the response was handed to the client's connection.
+    fn is_answered(&self) -> bool {
+        self.download.has_ended() && !self.client.has_output()
     }
 
     /// Receives from the client; 0 is the end of the stream or a full buffer.

@@ -27,6 +27,23 @@ pub(crate) struct ConnectionOptions {
     pub(crate) names_fields: bool,
 }
 
+impl ConnectionOptions {
+    /// Takes note of a `Connection` field.
+    pub(crate) fn observe(&mut self, value: &[u8]) {
+        match value {
+            // What nearly all of them say.
+            b"keep-alive" => self.keeps_alive = true,
+            b"close" => self.closes = true,
+            list => options(list).for_each(|option| match option.len() {
+                5 if option.eq_ignore_ascii_case(b"close") => self.closes = true,
+                10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keeps_alive = true,
+                7 if option.eq_ignore_ascii_case(b"upgrade") => {}
+                _ => self.names_fields = true,
+            }),
+        }
+    }
+}
+
 impl Field {
     /// A line from `start` to behind its CRLF with its colon at `colon`.
     pub(crate) fn new(head: &[u8], start: usize, colon: usize, end: usize) -> Self {
@@ -93,14 +110,7 @@ impl<'a> Fields<'a> {
     /// What all `Connection` fields say.
     pub(crate) fn connection(self) -> ConnectionOptions {
         let mut said = ConnectionOptions::default();
-        for option in self.values(FieldName::Connection).flat_map(options) {
-            match option.len() {
-                5 if option.eq_ignore_ascii_case(b"close") => said.closes = true,
-                10 if option.eq_ignore_ascii_case(b"keep-alive") => said.keeps_alive = true,
-                7 if option.eq_ignore_ascii_case(b"upgrade") => {}
-                _ => said.names_fields = true,
-            }
-        }
+        self.values(FieldName::Connection).for_each(|value| said.observe(value));
         said
     }
 

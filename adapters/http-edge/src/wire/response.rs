@@ -54,6 +54,15 @@ pub(crate) struct ResponseParser {
     status: Option<u16>,
     is_http_10: bool,
     reason_end: usize,
+    said: Said,
+}
+
+/// What the fields that were read say about the message.
+#[derive(Debug, Clone, Copy, Default)]
+struct Said {
+    length: Option<u64>,
+    is_chunked: bool,
+    connection: ConnectionOptions,
 }
 
 impl ResponseParser {
@@ -75,7 +84,7 @@ impl ResponseParser {
             match rest {
                 [b'\r', b'\n', ..] => {
                     self.at += 2;
-                    return self.conclude(bytes, to_head, fields).map(Some);
+                    return self.conclude(to_head).map(Some);
                 }
                 [b'\r', _, ..] => return Err(BadResponse),
                 _ => {}
@@ -83,7 +92,9 @@ impl ResponseParser {
             let Some((colon, length)) = field_line(rest)? else {
                 return if bytes.len() < MAX_RESPONSE_HEAD { Ok(None) } else { Err(BadResponse) };
             };
-            fields.push(Field::new(bytes, self.at, self.at + colon, self.at + length));
+            let field = Field::new(bytes, self.at, self.at + colon, self.at + length);
+            fields.push(field);
+            self.said.observe(field.name, rest.get(colon + 1..length - 2).unwrap_or_default().trim_ascii())?;
             self.at += length;
         }
     }
@@ -128,17 +139,15 @@ impl ResponseParser {
         Ok(true)
     }
 
-    fn conclude(&self, bytes: &[u8], to_head: bool, fields: &[Field]) -> Result<ResponseHead, BadResponse> {
+    fn conclude(&self, to_head: bool) -> Result<ResponseHead, BadResponse> {
         let status = self.status.ok_or(BadResponse)?;
-        let fields = Fields::new(bytes, fields);
-        let length = content_length(fields)?;
-        let chunked = is_chunked(fields)?;
-        if chunked && (length.is_some() || self.is_http_10) {
+        let Said { length, is_chunked, connection } = self.said;
+        if is_chunked && (length.is_some() || self.is_http_10) {
             return Err(BadResponse);
         }
         let body = if to_head || matches!(status, 100..=199 | 204 | 304) {
             BodyLength::None
-        } else if chunked {
+        } else if is_chunked {
             BodyLength::Chunked
         } else {
             match length {
@@ -147,7 +156,6 @@ impl ResponseParser {
                 None => BodyLength::UntilClose,
             }
         };
-        let connection = fields.connection();
         let keep_alive = if self.is_http_10 { connection.keeps_alive } else { !connection.closes };
         Ok(ResponseHead {
             len: self.at,
@@ -156,6 +164,29 @@ impl ResponseParser {
             connection,
             keep_alive: keep_alive && !matches!(body, BodyLength::UntilClose),
         })
+    }
+}
+
+impl Said {
+    fn observe(&mut self, name: FieldName, value: &[u8]) -> Result<(), BadResponse> {
+        match name {
+            FieldName::ContentLength => {
+                let is_number = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+                if !is_number || self.length.is_some() {
+                    return Err(BadResponse);
+                }
+                self.length = Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')));
+            }
+            FieldName::TransferEncoding => {
+                if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(BadResponse);
+                }
+                self.is_chunked = true;
+            }
+            FieldName::Connection => self.connection.observe(value),
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -178,25 +209,6 @@ fn field_line(rest: &[u8]) -> Result<Option<(usize, usize)>, BadResponse> {
         [b'\r', b'\n', b' ' | b'\t', ..] => Err(BadResponse),
         [b'\r', b'\n', ..] => Ok(Some((colon, colon + length + 2))),
         [b'\r'] => Ok(None),
-        _ => Err(BadResponse),
-    }
-}
-
-fn content_length(fields: Fields<'_>) -> Result<Option<u64>, BadResponse> {
-    let mut values = fields.values(FieldName::ContentLength);
-    let Some(value) = values.next() else { return Ok(None) };
-    let is_number = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-    if values.next().is_some() || !is_number {
-        return Err(BadResponse);
-    }
-    Ok(Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0'))))
-}
-
-fn is_chunked(fields: Fields<'_>) -> Result<bool, BadResponse> {
-    let mut values = fields.values(FieldName::TransferEncoding);
-    match (values.next(), values.next()) {
-        (None, _) => Ok(false),
-        (Some(value), None) if value.eq_ignore_ascii_case(b"chunked") => Ok(true),
         _ => Err(BadResponse),
     }
 }
