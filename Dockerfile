@@ -9,11 +9,8 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# With a target of its own, build scripts and macros are not linked statically.
-ENV RUSTFLAGS="-C target-feature=+crt-static"
-RUN target="$(rustc --print host-tuple)" \
- && cargo build --profile dist --locked --target "$target" \
-      --package novagate-gateway --package novagate-control --package novagate \
+RUN cargo xtask dist \
+ && target="$(rustc --print host-tuple)" \
  && mkdir -p /out/data/public \
  && chmod 0700 /out/data \
  && cp "target/$target/dist/novagate-gateway" "target/$target/dist/novagate-control" "target/$target/dist/novagate" /out/

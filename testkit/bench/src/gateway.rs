@@ -2,7 +2,7 @@
 //!
 //! Not here: which configuration, what is measured.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -96,6 +96,14 @@ impl Gateway {
         wait::until("the gateway's first 200", limit, wait::UNHURRIED, || {
             self.program.still_runs()?;
             Ok(http::ask(self.traffic, request).ok().filter(|answer| answer.status == 200).map(drop))
+        })
+    }
+
+    /// Waits until it takes connections, whatever it speaks on them.
+    pub(crate) fn listens(&mut self) -> Result<()> {
+        wait::until("the gateway's port", READY_WITHIN, wait::UNHURRIED, || {
+            self.program.still_runs()?;
+            Ok(TcpStream::connect(self.traffic).ok().map(drop))
         })
     }
 }

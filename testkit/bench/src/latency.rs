@@ -64,6 +64,8 @@ pub fn latency(scope: &Scope) -> Result<Report> {
             address: bar.address,
             path: PIPELINE_PATH,
             bearer: bar.bearer.as_deref(),
+            script: None,
+            tls: false,
             connections: scope.connections,
             run_for: scope.run_for,
         };

@@ -28,6 +28,7 @@ mod size;
 mod snapshot;
 mod stats;
 mod tenants;
+mod training;
 mod wait;
 mod workspace;
 mod wrk;
@@ -41,4 +42,5 @@ pub use self::{
 pub use self::{
     codings::codings, cold_start::cold_start, edge::edge, ingest::ingest, instructions::instructions, latency::latency,
     limits::limits, lookup::lookup, memory::memory, propagation::propagation, size::size, tenants::tenants,
+    training::training,
 };

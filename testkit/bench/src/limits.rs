@@ -110,6 +110,8 @@ impl Contender {
             address: self.gateway.traffic,
             path: PIPELINE_PATH,
             bearer: Some(token),
+            script: None,
+            tls: false,
             connections: scope.connections,
             run_for: scope.run_for,
         };

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use novagate_bench::{
     Report, Scope, codings, cold_start, edge, ingest, instructions, latency, limits, lookup, memory, propagation,
-    repository_root, size, tenants, write_section,
+    repository_root, size, tenants, training, write_section,
 };
 
 /// Measures NovaGate's programs side by side with others. Example: cargo xtask bench edge --rounds 7
@@ -65,6 +65,8 @@ enum Bench {
     Tenants,
     /// Storing telemetry in PostgreSQL beside COPY.
     Ingest,
+    /// Measures nothing: the loads that the profile of the gateway's program is made under.
+    Training,
 }
 
 fn main() -> ExitCode {
@@ -119,5 +121,6 @@ fn measure(bench: Bench, scope: &Scope) -> Result<Report> {
         Bench::Size => size(scope).context("size"),
         Bench::Tenants => tenants(scope).context("tenants"),
         Bench::Ingest => ingest(scope).context("ingest"),
+        Bench::Training => training(scope).context("training"),
     }
 }

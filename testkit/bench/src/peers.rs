@@ -39,6 +39,29 @@ pub(crate) fn upstream(work: &WorkDir) -> Result<Option<Peer>> {
     start_nginx(work, "upstream", address, "", &server, None)
 }
 
+/// A path of [`varied_upstream`] that answers the text.
+pub(crate) const LARGE_PATH: &str = "/large";
+/// The same, for a route that compresses.
+pub(crate) const CODED_PATH: &str = "/coded";
+/// A path that answers in chunks whoever takes gzip.
+pub(crate) const CHUNKED_PATH: &str = "/chunked";
+
+/// nginx as an upstream whose responses differ: small, a text, in chunks.
+pub(crate) fn varied_upstream(work: &WorkDir, text: &[u8]) -> Result<Option<Peer>> {
+    let [address] = free_addresses()?;
+    let file = work.path().join("text");
+    std::fs::write(&file, text)?;
+    let server = format!(
+        "default_type application/json;
+        location / {{ return 200 '{ANSWER}'; }}
+        location = {LARGE_PATH} {{ alias {file}; }}
+        location = {CODED_PATH} {{ alias {file}; }}
+        location = {CHUNKED_PATH} {{ gzip on; gzip_types *; gzip_min_length 1; return 200 '{ANSWER}'; }}",
+        file = file.display()
+    );
+    start_nginx(work, "upstream", address, "", &server, None)
+}
+
 /// nginx as a plain proxy.
 pub(crate) fn nginx_plain(work: &WorkDir, upstream: SocketAddr) -> Result<Option<Peer>> {
     let [address] = free_addresses()?;

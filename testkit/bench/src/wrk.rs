@@ -3,7 +3,7 @@
 //! Always: a run with a failed or refused request is an error, not a number.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,8 +15,12 @@ use crate::machine;
 #[derive(Debug, Clone)]
 pub(crate) struct Load<'a> {
     pub(crate) address: SocketAddr,
+    /// Over TLS, whatever the certificate says.
+    pub(crate) tls: bool,
     pub(crate) path: &'a str,
     pub(crate) bearer: Option<&'a str>,
+    /// What the requests are like, in the load generator's language.
+    pub(crate) script: Option<&'a Path>,
     pub(crate) connections: u32,
     pub(crate) run_for: Duration,
 }
@@ -43,7 +47,11 @@ pub(crate) fn run(wrk: &PathBuf, load: &Load<'_>) -> Result<Outcome> {
     if let Some(token) = load.bearer {
         command.arg("-H").arg(format!("Authorization: Bearer {token}"));
     }
-    let output = command.arg(format!("http://{}{}", load.address, load.path)).output()?;
+    if let Some(script) = load.script {
+        command.arg("-s").arg(script);
+    }
+    let output =
+        command.arg(format!("{}://{}{}", if load.tls { "https" } else { "http" }, load.address, load.path)).output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         bail!("wrk failed: {}", String::from_utf8_lossy(&output.stderr));

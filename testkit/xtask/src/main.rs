@@ -6,6 +6,7 @@
 mod fuzzing;
 mod image;
 mod linking;
+mod profiling;
 mod servers;
 mod setup;
 mod steps;
@@ -58,6 +59,9 @@ enum Task {
     Ci,
     /// Builds the programs as they are published: optimised as a whole, stripped, static.
     Dist,
+    /// Makes the profile that published programs are compiled with anew; before a release, and when much of the request path
+    /// has changed.
+    Profile,
     /// Builds the container images from programs built here, without network. Example: cargo xtask image --profile ci
     Image {
         /// How the programs are built.
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
         Task::Fuzz { target, seconds } => fuzzing::fuzz(target, seconds),
         Task::Ci => steps::ci(),
         Task::Dist => steps::dist(&steps::BINARIES).map(|folder| eprintln!("the programs are in {}", folder.display())),
+        Task::Profile => profiling::remake(),
         Task::Image { profile, tag } => image::build(profile, &tag),
         Task::Bench { arguments } => steps::bench(&arguments),
     };

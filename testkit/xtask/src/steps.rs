@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::image::{self, Profile, TemporaryImages};
 use crate::testing::{self, Selection};
-use crate::{linking, setup};
+use crate::{linking, profiling, setup};
 
 /// The programs that end-to-end tests start.
 pub(crate) const BINARIES: [&str; 3] = ["novagate", "novagate-control", "novagate-gateway"];
@@ -66,14 +66,13 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     run("bench", command)
 }
 
-/// Builds programs as they are published: fat LTO, stripped, linked statically. Answers where they are.
+/// Builds programs as they are published: fat LTO, by the profile, stripped, linked statically. Answers where they are.
 pub(crate) fn dist(packages: &[&str]) -> Result<PathBuf> {
     let host = host_triple()?;
     let packages = packages.iter().flat_map(|package| ["--package", package]);
     let mut command = Command::new("cargo");
-    // With a target of its own, build scripts and macros are not linked statically.
     command.args(["build", "--profile", "dist", "--locked", "--target", &host]).args(packages);
-    command.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    command.env("RUSTFLAGS", profiling::flags()?);
     run("programs", command)?;
     Ok(target_folder().join(host).join("dist"))
 }
@@ -122,7 +121,7 @@ pub(crate) fn has_cargo_tool(tool: &str) -> bool {
     probe.is_ok_and(|status| status.success())
 }
 
-fn cargo<A: AsRef<OsStr>>(step: &str, arguments: impl IntoIterator<Item = A>) -> Result<()> {
+pub(crate) fn cargo<A: AsRef<OsStr>>(step: &str, arguments: impl IntoIterator<Item = A>) -> Result<()> {
     let mut command = Command::new("cargo");
     command.args(arguments);
     run(step, command)

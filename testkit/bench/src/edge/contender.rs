@@ -133,7 +133,15 @@ impl Running {
         self.check()?;
         let before = self.program.cpu_time()?;
         let bearer = self.bearer.as_deref();
-        let load = Load { address: self.address, path: PIPELINE_PATH, bearer, connections: scope.connections, run_for };
+        let load = Load {
+            address: self.address,
+            path: PIPELINE_PATH,
+            bearer,
+            script: None,
+            tls: false,
+            connections: scope.connections,
+            run_for,
+        };
         let outcome = wrk::run(wrk, &load)?;
         let spent = self.program.cpu_time()?.saturating_sub(before);
         self.check()?;
