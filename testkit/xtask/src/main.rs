@@ -59,7 +59,7 @@ enum Task {
     Ci,
     /// Builds the programs as they are published: optimised as a whole, stripped, static.
     Dist,
-    /// Makes the profile that published programs are compiled with anew; before a release, and when much of the request path
+    /// Makes the profile that the published gateway is compiled by anew; before a release, and when much of the request path
     /// has changed.
     Profile,
     /// Builds the container images from programs built here, without network. Example: cargo xtask image --profile ci

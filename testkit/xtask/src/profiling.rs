@@ -1,4 +1,4 @@
-//! The profile that published programs are compiled with: how often what runs in a gateway under load, and what does not.
+//! The profile that the published gateway is compiled by: how often what runs in a gateway under load, and what does not.
 //!
 //! Always: the profile is a file of the repository, so that the same sources give the same programs wherever they are built,
 //! in one pass and without tools that rustc does not bring. What has changed since it was made is compiled as if there were
@@ -11,13 +11,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use crate::steps;
+use crate::steps::{self, STATIC};
 
 /// Made by `cargo xtask profile`. It knows all functions, of which most do not run: they are compiled to be small.
 const PROFILE: &str = "apps/gateway/gateway.profdata.zst";
 
-/// With a target of its own, build scripts and macros are not linked statically.
-const STATIC: &str = "-C target-feature=+crt-static";
 /// Zstandard's strongest without more memory for whoever unpacks.
 const LEVEL: i32 = 19;
 
@@ -53,10 +51,9 @@ pub(crate) fn remake() -> Result<()> {
     let folder =
         std::path::absolute(steps::target_folder().join("profile")).context("the target folder has no path")?;
     let (counts, merged) = (folder.join("counts"), folder.join("gateway.profdata"));
-    let mut command = Command::new("cargo");
-    command.args(["build", "--profile", "dist", "--locked", "--target", &host, "--package", "novagate-gateway"]);
+    let flags = format!("{STATIC} -C profile-generate={}", counts.display());
+    let mut command = steps::dist_build(&host, &[steps::GATEWAY], &flags);
     command.arg("--target-dir").arg(&folder);
-    command.env("RUSTFLAGS", format!("{STATIC} -C profile-generate={}", counts.display()));
     steps::run("counting gateway", command)?;
     steps::cargo("bench", ["build", "--profile", "ci", "--workspace", "--locked", "--bin", "novagate-bench"])?;
     if counts.exists() {

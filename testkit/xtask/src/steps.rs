@@ -15,6 +15,11 @@ use crate::{linking, profiling, setup};
 /// The programs that end-to-end tests start.
 pub(crate) const BINARIES: [&str; 3] = ["novagate", "novagate-control", "novagate-gateway"];
 
+/// The one that is compiled by a profile.
+pub(crate) const GATEWAY: &str = "novagate-gateway";
+/// With a target of its own, which `dist` has, build scripts and macros are not linked statically.
+pub(crate) const STATIC: &str = "-C target-feature=+crt-static";
+
 /// Everything that a change must pass.
 pub(crate) fn ci() -> Result<()> {
     setup::ensure(true)?;
@@ -66,15 +71,26 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     run("bench", command)
 }
 
-/// Builds programs as they are published: fat LTO, by the profile, stripped, linked statically. Answers where they are.
+/// Builds programs as they are published: fat LTO, stripped, linked statically, the gateway by its profile. Answers where
+/// they are.
 pub(crate) fn dist(packages: &[&str]) -> Result<PathBuf> {
     let host = host_triple()?;
-    let packages = packages.iter().flat_map(|package| ["--package", package]);
-    let mut command = Command::new("cargo");
-    command.args(["build", "--profile", "dist", "--locked", "--target", &host]).args(packages);
-    command.env("RUSTFLAGS", profiling::flags()?);
-    run("programs", command)?;
+    let (gateway, others): (Vec<&str>, Vec<&str>) = packages.iter().partition(|package| **package == GATEWAY);
+    if !gateway.is_empty() {
+        run(GATEWAY, dist_build(&host, &gateway, &profiling::flags()?))?;
+    }
+    if !others.is_empty() {
+        run("programs", dist_build(&host, &others, STATIC))?;
+    }
     Ok(target_folder().join(host).join("dist"))
+}
+
+/// Packages that are built together have features, and by them names, that each alone may not have.
+pub(crate) fn dist_build(host: &str, packages: &[&str], flags: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--profile", "dist", "--locked", "--target", host]);
+    command.args(packages.iter().flat_map(|package| ["--package", package])).env("RUSTFLAGS", flags);
+    command
 }
 
 /// Where cargo builds.
