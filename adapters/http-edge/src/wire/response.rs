@@ -184,7 +184,21 @@ impl Said {
                 self.is_chunked = true;
             }
             FieldName::Connection => self.connection.observe(value),
-            _ => {}
+            FieldName::Plain
+            | FieldName::EndToEnd
+            | FieldName::HopByHop
+            | FieldName::Upgrade
+            | FieldName::Host
+            | FieldName::Authorization
+            | FieldName::ApiKey
+            | FieldName::RequestId
+            | FieldName::ForwardedFor
+            | FieldName::ForwardedProto
+            | FieldName::ForwardedHost
+            | FieldName::ForwardedOther
+            | FieldName::Identity
+            | FieldName::RateLimit
+            | FieldName::Date => {}
         }
         Ok(())
     }
