@@ -15,6 +15,8 @@ use novagate_sync::{ConfigSet, WireObject};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::peers::CODED_PATH;
+
 /// Verifies the tokens of the benchmarks; it guards nothing.
 pub(crate) const JWT_SECRET: &str = "the-secret-of-the-benchmarks-guards-nothing";
 
@@ -40,6 +42,25 @@ pub(crate) fn open_route(upstream: SocketAddr) -> Value {
     json!({
         "services": [service(upstream)],
         "routes": [{"name": "open", "match": {"path": "/*"}, "service": "origin"}],
+    })
+}
+
+/// The same, to an upstream that is spoken to in HTTP/2.
+pub(crate) fn by_http2(upstream: SocketAddr) -> Value {
+    json!({
+        "services": [{"name": "origin", "targets": [{"url": format!("http://{upstream}")}], "protocol": "http2"}],
+        "routes": [{"name": "open", "match": {"path": "/*"}, "service": "origin"}],
+    })
+}
+
+/// The open route, and one that compresses.
+pub(crate) fn varied(upstream: SocketAddr) -> Value {
+    json!({
+        "services": [service(upstream)],
+        "routes": [
+            {"name": "open", "match": {"path": "/*"}, "service": "origin"},
+            {"name": "coded", "match": {"path": CODED_PATH}, "service": "origin", "compression": {}},
+        ],
     })
 }
 
@@ -116,9 +137,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_configurations_are_in_the_config_language() {
+    fn all_configurations_are_in_the_config_language() {
         let upstream = SocketAddr::from(([127, 0, 0, 1], 9));
         assert_eq!(config_set(&open_route(upstream)).unwrap().objects().len(), 2);
+        assert_eq!(config_set(&by_http2(upstream)).unwrap().objects().len(), 2);
+        assert_eq!(config_set(&varied(upstream)).unwrap().objects().len(), 3);
         assert_eq!(config_set(&whole_pipeline(upstream)).unwrap().objects().len(), 1_002);
         assert_eq!(token().unwrap().split('.').count(), 3);
     }

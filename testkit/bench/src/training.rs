@@ -7,14 +7,12 @@
 mod streams;
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
 
-use crate::config::{PIPELINE_PATH, token, whole_pipeline};
+use crate::config::{PIPELINE_PATH, by_http2, token, varied, whole_pipeline};
 use crate::gateway::{Gateway, Origin};
 use crate::http::Request;
 use crate::peers::{self, CHUNKED_PATH, CODED_PATH, LARGE_PATH};
@@ -83,25 +81,6 @@ pub fn training(scope: &Scope) -> Result<Report> {
         title: "Loads of the profile",
         text: table(&["load", "requests"], &rows),
         goals: Vec::new(),
-    })
-}
-
-/// The open route, and one that compresses.
-fn varied(upstream: SocketAddr) -> Value {
-    json!({
-        "services": [{"name": "origin", "targets": [{"url": format!("http://{upstream}")}]}],
-        "routes": [
-            {"name": "open", "match": {"path": "/*"}, "service": "origin"},
-            {"name": "coded", "match": {"path": CODED_PATH}, "service": "origin", "compression": {}},
-        ],
-    })
-}
-
-/// The open route, by HTTP/2.
-fn by_http2(upstream: SocketAddr) -> Value {
-    json!({
-        "services": [{"name": "origin", "targets": [{"url": format!("http://{upstream}")}], "protocol": "http2"}],
-        "routes": [{"name": "open", "match": {"path": "/*"}, "service": "origin"}],
     })
 }
 

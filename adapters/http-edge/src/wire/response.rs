@@ -169,36 +169,19 @@ impl ResponseParser {
 
 impl Said {
     fn observe(&mut self, name: FieldName, value: &[u8]) -> Result<(), BadResponse> {
-        match name {
-            FieldName::ContentLength => {
-                let is_number = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-                if !is_number || self.length.is_some() {
-                    return Err(BadResponse);
-                }
-                self.length = Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')));
+        if name == FieldName::ContentLength {
+            let is_number = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+            if !is_number || self.length.is_some() {
+                return Err(BadResponse);
             }
-            FieldName::TransferEncoding => {
-                if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(BadResponse);
-                }
-                self.is_chunked = true;
+            self.length = Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')));
+        } else if name == FieldName::TransferEncoding {
+            if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(BadResponse);
             }
-            FieldName::Connection => self.connection.observe(value),
-            FieldName::Plain
-            | FieldName::EndToEnd
-            | FieldName::HopByHop
-            | FieldName::Upgrade
-            | FieldName::Host
-            | FieldName::Authorization
-            | FieldName::ApiKey
-            | FieldName::RequestId
-            | FieldName::ForwardedFor
-            | FieldName::ForwardedProto
-            | FieldName::ForwardedHost
-            | FieldName::ForwardedOther
-            | FieldName::Identity
-            | FieldName::RateLimit
-            | FieldName::Date => {}
+            self.is_chunked = true;
+        } else if name == FieldName::Connection {
+            self.connection.observe(value);
         }
         Ok(())
     }
