@@ -1,7 +1,7 @@
 //! The profile that the published gateway is compiled by: how often what runs in a gateway under load, and what does not.
 //!
-//! Always: the profile is a file of the repository, so that the same sources give the same programs wherever they are built,
-//! in one pass and without tools that rustc does not bring. What has changed since it was made is compiled as if there were
+//! Always: the profile is a file of the repository, so that a build is one pass, wants no tools that rustc does not bring, and
+//! does not depend on what was measured where it runs. What has changed since it was made is compiled as if there were
 //! no profile. Not here: the loads (`testkit/bench`).
 
 use std::fs;
