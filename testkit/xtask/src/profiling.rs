@@ -25,15 +25,19 @@ pub(crate) fn flags() -> Result<String> {
     Ok(format!("{STATIC} -C llvm-args=-no-pgo-warn-mismatch -C profile-use={}", unpacked.display()))
 }
 
-/// Where rustc can read it. Another profile has another name, by which cargo sees that all has to be built anew.
+/// Where rustc can read it. Another profile has another name. One that is there already is left alone: cargo builds all anew
+/// when it was written since.
 fn unpack() -> Result<PathBuf> {
     let packed = fs::read(PROFILE)?;
     let mut hasher = DefaultHasher::new();
     packed.hash(&mut hasher);
     let folder = std::path::absolute(steps::target_folder())?.join("profiles");
     let unpacked = folder.join(format!("{:016x}.profdata", hasher.finish()));
-    fs::create_dir_all(&folder)?;
-    fs::write(&unpacked, decompress(&packed)?)?;
+    let profile = decompress(&packed)?;
+    if !fs::read(&unpacked).is_ok_and(|there| there == profile) {
+        fs::create_dir_all(&folder)?;
+        fs::write(&unpacked, profile)?;
+    }
     Ok(unpacked)
 }
 
