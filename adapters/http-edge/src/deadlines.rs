@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 /// Length of a tick: the precision of every time limit.
 pub(crate) const TICK: Duration = Duration::from_millis(20);
 
-const NEVER: u32 = u32::MAX;
+/// A tick that does not come.
+pub(crate) const NEVER: u32 = u32::MAX;
 
 /// The limits of one worker.
 #[derive(Debug)]

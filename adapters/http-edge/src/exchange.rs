@@ -26,7 +26,7 @@ pub(crate) use self::hedge::{Hedges, Hedging, Winner};
 pub(crate) use self::upload::{Repeat, Upload};
 use crate::client::Client;
 use crate::content::Compressing;
-use crate::deadlines::Deadline;
+use crate::deadlines::{Deadline, NEVER};
 use crate::refusal::Refusal;
 use crate::upstream::http2::Fate;
 use crate::upstream::retry::{Ground, Tries};
@@ -122,6 +122,9 @@ pub(crate) struct Exchange<'a> {
     head_due: Option<u32>,
     /// The tick until which something must happen.
     limit: u32,
+    /// The tick from which on a waiting client is watched: most are answered before, and to ask each of them whether it is
+    /// still there would cost more than to notice a little later that one is not. [`NEVER`]: it is watched.
+    watch_from: u32,
     /// Other targets that may be asked too.
     pub(crate) hedges: Option<Box<Hedges<'a>>>,
     /// The one of them whose response it is.
@@ -157,6 +160,9 @@ impl<'a> Exchange<'a> {
         let (download, outcome) = (Download::default(), Outcome::default());
         let (head_due, is_limited, quiet) = (None, false, Quiet::default());
         let (limit, winner) = (terms.total, None);
+        // A stream tells of its end by itself, and where others may be asked too there is time to look.
+        let is_watched = client.transport.is_stream() || hedges.is_some();
+        let watch_from = if is_watched { NEVER } else { deadline.tick_after(Duration::ZERO) };
         Self {
             worker,
             client,
@@ -167,6 +173,7 @@ impl<'a> Exchange<'a> {
             download,
             head_due,
             limit,
+            watch_from,
             hedges,
             winner,
             is_limited,
@@ -178,6 +185,9 @@ impl<'a> Exchange<'a> {
     fn poll_both(&mut self, cx: &mut Context<'_>) -> Result<Option<End>, End> {
         let mut moved = true;
         self.quiet = Quiet::default();
+        if self.watch_from != NEVER && self.deadline.has_passed(self.watch_from) {
+            (self.watch_from, self.is_limited) = (NEVER, false);
+        }
         if !std::mem::replace(&mut self.is_limited, true) {
             self.set_limit();
         }
@@ -195,7 +205,7 @@ impl<'a> Exchange<'a> {
         if self.hedges.is_some() {
             return self.wait_hedged().map(|()| None);
         }
-        if self.deadline.is_over() { Err(self.overdue()) } else { Ok(None) }
+        if self.deadline.has_passed(self.limit) { Err(self.overdue()) } else { Ok(None) }
     }
 
     fn poll_directions(&mut self, cx: &mut Context<'_>) -> Result<(Moved, Moved), End> {
@@ -256,7 +266,7 @@ impl<'a> Exchange<'a> {
             *self.head_due.get_or_insert_with(|| self.deadline.tick_after(self.terms.head_limit))
         };
         self.limit = due.min(self.terms.total);
-        self.deadline.set_tick(self.limit);
+        self.deadline.set_tick(self.limit.min(self.watch_from));
     }
 
     /// Whose fault it is that the limit has passed.

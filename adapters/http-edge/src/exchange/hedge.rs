@@ -21,6 +21,7 @@ use novagate_routing::{Hedge, Retries};
 use self::run::{Answer, Place, Run};
 use super::download::Download;
 use super::{End, Exchange, Moved};
+use crate::deadlines::NEVER;
 use crate::generation::Upstream;
 use crate::observe::cells::ServiceCells;
 use crate::upstream::health::HealthBoard;
@@ -28,9 +29,6 @@ use crate::upstream::load::Running;
 use crate::upstream::reach::kept;
 use crate::upstream::retry::Budget;
 use crate::wire::request::replace_authority;
-
-/// A tick that never comes.
-const NEVER: u32 = u32::MAX;
 
 /// How a request may go to other targets too.
 #[derive(Debug)]

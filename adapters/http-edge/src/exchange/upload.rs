@@ -9,6 +9,7 @@ use http::HeaderMap;
 use super::body::RequestBody;
 use super::{End, Exchange, Moved};
 use crate::client::Client;
+use crate::deadlines::NEVER;
 
 /// The request on its way, in one try.
 pub(crate) struct Upload<'a> {
@@ -166,7 +167,7 @@ impl Exchange<'_> {
             }
             moved = Moved::Yes;
         }
-        if self.conn.transport.poll_flush(cx).is_ready() {
+        if self.conn.transport.poll_flush(cx).is_ready() && self.watch_from == NEVER {
             self.watch_client(cx)?;
         }
         Ok(moved)
