@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::time::{format_timestamp, push_timestamp};
+use crate::time::{TimestampWriter, format_timestamp};
 
 /// Stands for the template of a request that matched no route.
 pub const UNMATCHED: &str = "unmatched";
@@ -65,32 +65,38 @@ impl From<&LogRow> for LogItem {
     }
 }
 
-/// Appends one request as one line of JSON, line feed included. JSON escapes every control character, so a line is always
-/// one line. Written by hand: every request of a gateway passes here.
-pub fn write_log_line(request: &LoggedRequest<'_>, into: &mut Vec<u8>) {
-    into.extend_from_slice(b"{\"at\":\"");
-    push_timestamp(into, request.at);
-    into.extend_from_slice(b"\",\"requestId\":");
-    push_id(into, request.request_id.as_uuid());
-    into.extend_from_slice(b",\"method\":");
-    push_plain(into, request.method.as_str());
-    into.extend_from_slice(b",\"path\":");
-    push_text(into, request.path);
-    into.extend_from_slice(b",\"route\":");
-    push_or_null(into, request.route, push_text);
-    into.extend_from_slice(b",\"service\":");
-    push_or_null(into, request.service, push_text);
-    into.extend_from_slice(b",\"status\":");
-    push_number(into, u32::from(request.status));
-    into.extend_from_slice(b",\"latencyUs\":");
-    push_number(into, request.latency_us);
-    into.extend_from_slice(b",\"upstreamUs\":");
-    push_or_null(into, request.upstream_us, push_number);
-    into.extend_from_slice(b",\"consumerId\":");
-    push_or_null(into, request.consumer, |into, id| push_id(into, id.as_uuid()));
-    into.extend_from_slice(b",\"code\":");
-    push_or_null(into, request.code, |into, code| push_plain(into, code.as_str()));
-    into.extend_from_slice(b"}\n");
+/// Writes requests as lines of JSON, line feed included. JSON escapes every control character, so a line is always one line.
+/// Written by hand: every request of a gateway passes here.
+#[derive(Debug, Default)]
+pub struct LogLineWriter(TimestampWriter);
+
+impl LogLineWriter {
+    /// Appends one request.
+    pub fn write(&mut self, request: &LoggedRequest<'_>, into: &mut Vec<u8>) {
+        into.extend_from_slice(b"{\"at\":\"");
+        self.0.push(into, request.at);
+        into.extend_from_slice(b"\",\"requestId\":");
+        push_id(into, request.request_id.as_uuid());
+        into.extend_from_slice(b",\"method\":");
+        push_plain(into, request.method.as_str());
+        into.extend_from_slice(b",\"path\":");
+        push_text(into, request.path);
+        into.extend_from_slice(b",\"route\":");
+        push_or_null(into, request.route, push_text);
+        into.extend_from_slice(b",\"service\":");
+        push_or_null(into, request.service, push_text);
+        into.extend_from_slice(b",\"status\":");
+        push_number(into, u32::from(request.status));
+        into.extend_from_slice(b",\"latencyUs\":");
+        push_number(into, request.latency_us);
+        into.extend_from_slice(b",\"upstreamUs\":");
+        push_or_null(into, request.upstream_us, push_number);
+        into.extend_from_slice(b",\"consumerId\":");
+        push_or_null(into, request.consumer, |into, id| push_id(into, id.as_uuid()));
+        into.extend_from_slice(b",\"code\":");
+        push_or_null(into, request.code, |into, code| push_plain(into, code.as_str()));
+        into.extend_from_slice(b"}\n");
+    }
 }
 
 fn push_or_null<T>(into: &mut Vec<u8>, value: Option<T>, push: impl FnOnce(&mut Vec<u8>, T)) {
@@ -127,19 +133,18 @@ fn push_number(into: &mut Vec<u8>, number: u32) {
     into.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// One request as one line of JSON, line feed included.
-pub fn log_line(request: &LoggedRequest<'_>) -> String {
-    let mut line = Vec::with_capacity(320);
-    write_log_line(request, &mut line);
-    String::from_utf8(line).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use novagate_kernel::{ConsumerId, ErrorCode, LogId, Name, NodeId, RequestId, RouteId, Timestamp};
     use novagate_records::MethodLabel;
 
     use super::*;
+
+    fn log_line(request: &LoggedRequest<'_>) -> String {
+        let mut line = Vec::new();
+        LogLineWriter::default().write(request, &mut line);
+        String::from_utf8(line).unwrap()
+    }
 
     #[test]
     fn a_request_is_one_line_with_the_documented_fields() {

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use novagate_documents::logs::write_log_line;
+use novagate_documents::logs::LogLineWriter;
 use novagate_ports_edge::{LoggedRequest, RecordSink};
 
 /// Lines are written out when this much has come together, at the latest.
@@ -13,8 +13,15 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Writes request logs to standard output, off the request path.
 #[derive(Debug, Default)]
 pub struct StdoutRequestLog {
-    buffer: Mutex<Vec<u8>>,
+    lines: Mutex<Lines>,
     failures: AtomicU64,
+}
+
+/// What is not written out yet.
+#[derive(Debug, Default)]
+struct Lines {
+    writer: LogLineWriter,
+    buffer: Vec<u8>,
 }
 
 impl StdoutRequestLog {
@@ -34,17 +41,18 @@ impl StdoutRequestLog {
 
 impl RecordSink for StdoutRequestLog {
     fn write(&self, request: &LoggedRequest<'_>) {
-        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        write_log_line(request, &mut buffer);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let Lines { writer, buffer } = &mut *lines;
+        writer.write(request, buffer);
         if buffer.len() >= BUFFER_BYTES {
-            self.write_out(&mut buffer);
+            self.write_out(buffer);
         }
     }
 
     fn flush(&self) {
-        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        if !buffer.is_empty() {
-            self.write_out(&mut buffer);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if !lines.buffer.is_empty() {
+            self.write_out(&mut lines.buffer);
         }
     }
 }
