@@ -1,4 +1,9 @@
 //! From request records to log lines and telemetry batches, on the control thread.
+//!
+//! Always: turns are short, and come the sooner the more is recorded: workers share their cores with this thread. A slow
+//! control plane costs records, which are counted; it never costs a request.
+
+mod collected;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,18 +17,23 @@ use novagate_ports_edge::{
     BatchCodec, LoggedRequest, MetricSource, MetricVisitor, RecordSink, RecordSource, TelemetryItem, UpstreamHealth,
 };
 use novagate_records::{
-    Batch, ErrorEvent, HealthSnapshot, LogBatch, LogEntry, MetricsWindow, NO_INDEX, RequestRecord, RouteLabel,
-    RouteWindow, ServiceHealth, StatusClass, latency_cell,
+    Batch, ErrorEvent, HealthSnapshot, MetricsWindow, NO_INDEX, RequestRecord, RouteWindow, ServiceHealth, StatusClass,
+    latency_cell,
 };
 use tokio::sync::mpsc;
 
+use self::collected::{BATCH_RECORDS, Collected};
 use crate::Edge;
 use crate::names::Names;
 
-/// Most records of one batch.
-const BATCH_RECORDS: usize = 1_000;
-/// Most records of one turn, so that a turn is short.
+/// Most records of one turn.
 const TURN_RECORDS: usize = 16_384;
+/// Records that a turn had better find: with many more it keeps a core from the workers for longer than a request takes.
+const GOOD_TURN: u32 = 256;
+/// Turns are never closer, however many records there are: to be woken costs something too.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+/// Turns are never further apart, however few records there are.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// How often health and metrics are sent.
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -51,6 +61,9 @@ pub struct Recorder {
     deps: RecorderDeps,
     edge: Edge,
     buffer: Vec<RequestRecord>,
+    collected: Collected,
+    logs_sent: Timestamp,
+    pause: Duration,
     window: BTreeMap<Option<RouteId>, RouteWindow>,
     window_from: Timestamp,
     dropped: Arc<AtomicU64>,
@@ -60,7 +73,17 @@ impl Recorder {
     /// A recorder for the workers of `edge`.
     pub fn new(edge: Edge, deps: RecorderDeps) -> Self {
         let window_from = deps.clock.now();
-        Self { deps, edge, buffer: Vec::new(), window: BTreeMap::new(), window_from, dropped: Arc::default() }
+        Self {
+            deps,
+            edge,
+            buffer: Vec::new(),
+            collected: Collected::default(),
+            logs_sent: window_from,
+            pause: LONGEST_PAUSE,
+            window: BTreeMap::new(),
+            window_from,
+            dropped: Arc::default(),
+        }
     }
 
     /// Records lost because the uplink's queue was full, for metrics.
@@ -68,17 +91,19 @@ impl Recorder {
         Arc::clone(&self.dropped)
     }
 
-    /// One turn: takes what the workers have recorded. Answers how many records it took; the caller turns again at once
-    /// when it was a full turn.
+    /// How long to wait until the next turn.
+    pub fn pause(&self) -> Duration {
+        self.pause
+    }
+
+    /// One turn: takes what the workers have recorded. Answers how many records it took.
     pub fn turn(&mut self) -> usize {
         let mut records = std::mem::take(&mut self.buffer);
         records.clear();
         self.deps.records.drain(&mut records, TURN_RECORDS);
         for run in records.chunk_by(|left, right| left.table == right.table) {
             let names = run.first().and_then(|record| self.edge.names(record.table)).unwrap_or_default();
-            for part in run.chunks(BATCH_RECORDS) {
-                self.take(part, &names);
-            }
+            self.take(run, &names);
         }
         let taken = records.len();
         self.buffer = records;
@@ -86,6 +111,11 @@ impl Recorder {
             self.deps.sink.flush();
         }
         let now = self.deps.clock.now();
+        self.pause = pause_after(self.pause, taken);
+        if self.pause == LONGEST_PAUSE || now.since(self.logs_sent) >= LONGEST_PAUSE || now < self.logs_sent {
+            self.logs_sent = now;
+            self.send_logs();
+        }
         if now.since(self.window_from) >= WINDOW || now < self.window_from {
             self.close_window(now);
         }
@@ -95,12 +125,13 @@ impl Recorder {
     /// The last turn: everything that is left, whatever the window.
     pub fn finish(&mut self) {
         while self.turn() > 0 {}
+        self.send_logs();
         self.close_window(self.deps.clock.now());
     }
 
+    /// Takes records of one configuration.
     fn take(&mut self, records: &[RequestRecord], names: &Names) {
-        let mut logs = LogBatch { routes: Vec::new(), entries: Vec::with_capacity(records.len()) };
-        let mut positions = BTreeMap::new();
+        let is_sent = self.deps.uplink.is_some();
         let mut errors = Vec::new();
         for record in records {
             let (route, service) = (names.route(record.route), names.service(record.service));
@@ -117,14 +148,14 @@ impl Recorder {
                 consumer: record.consumer,
                 code: record.code,
             });
-            let position = route.map(|route| {
-                *positions.entry((record.route, record.service)).or_insert_with(|| {
-                    let (id, template) = (route.id, Arc::clone(&route.template));
-                    logs.routes.push(RouteLabel { id, template, service: service.map(|service| service.name.clone()) });
-                    logs.routes.len() - 1
-                })
-            });
-            logs.entries.push(entry_of(record, position.and_then(|at| u32::try_from(at).ok())));
+            self.count(route.map(|route| route.id), record);
+            if !is_sent {
+                continue;
+            }
+            if !self.collected.has_room_for(record) {
+                self.send_logs();
+            }
+            self.collected.add(record, route, service);
             if let Some(code) = record.code.filter(|code| is_event(*code)) {
                 errors.push(ErrorEvent {
                     at: record.at,
@@ -134,11 +165,9 @@ impl Recorder {
                     request_id: record.request_id,
                 });
             }
-            self.count(route.map(|route| route.id), record);
         }
-        self.send(&Batch::Logs(logs));
-        if !errors.is_empty() {
-            self.send(&Batch::Errors(errors));
+        for part in errors.chunks(BATCH_RECORDS) {
+            self.send(&Batch::Errors(part.to_vec()));
         }
     }
 
@@ -186,7 +215,12 @@ impl Recorder {
         config.services().iter().filter_map(health).collect()
     }
 
-    /// A slow control plane costs records, which are counted; it never costs a request.
+    fn send_logs(&mut self) {
+        if let Some(logs) = self.collected.take() {
+            self.send(&Batch::Logs(logs));
+        }
+    }
+
     fn send(&self, batch: &Batch) {
         let Some(uplink) = &self.deps.uplink else { return };
         let records = u32::try_from(batch.len()).unwrap_or(u32::MAX);
@@ -201,18 +235,10 @@ fn upstream_us(record: &RequestRecord) -> Option<u32> {
     (record.upstream_us != NO_INDEX).then_some(record.upstream_us)
 }
 
-fn entry_of(record: &RequestRecord, route: Option<u32>) -> LogEntry {
-    LogEntry {
-        at: record.at,
-        request_id: record.request_id,
-        route,
-        consumer: record.consumer,
-        latency_us: record.latency_us,
-        upstream_us: upstream_us(record),
-        status: record.status,
-        method: record.method,
-        code: record.code,
-    }
+/// About as long as [`GOOD_TURN`] records take to come, if they come as they did in the last pause.
+fn pause_after(pause: Duration, taken: usize) -> Duration {
+    let taken = u32::try_from(taken).unwrap_or(u32::MAX).max(1);
+    (pause * GOOD_TURN / taken).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }
 
 /// What a tenant wants to hear about: trouble behind or in the gateway, not a client's mistake.

@@ -381,3 +381,47 @@ async fn a_clock_that_steps_back_begins_a_new_window() {
     let batches = decoded(&mut recording.batches);
     assert!(batches.iter().any(|batch| matches!(batch, Batch::Health(_))));
 }
+
+/// How many requests each of these batches tells of.
+fn logged(batches: &[Batch]) -> Vec<usize> {
+    batches
+        .iter()
+        .filter_map(|batch| if let Batch::Logs(logs) = batch { Some(logs.entries.len()) } else { None })
+        .collect()
+}
+
+#[tokio::test]
+async fn turns_come_the_sooner_the_more_is_recorded() {
+    let mut recording = recording(64).await;
+    let table = recording.world.live.load().as_ref().unwrap().table;
+    let mut turn = |count: usize| {
+        *recording.ring.0.lock().unwrap() = vec![record(&recording.world, table, 0, 200, None); count];
+        recording.recorder.turn();
+        recording.recorder.pause().as_millis()
+    };
+    let calm = turn(0);
+    assert_eq!((calm, turn(100)), (100, 100));
+    assert_eq!(turn(2_560), 10, "as if 256 were wanted");
+    assert_eq!(turn(256), 10, "as long as they come as fast");
+    assert_eq!(turn(100_000), 5, "however many there are");
+    assert_eq!(turn(0), 100);
+}
+
+#[tokio::test]
+async fn requests_of_many_turns_make_one_batch() {
+    let mut recording = recording(64).await;
+    let table = recording.world.live.load().as_ref().unwrap().table;
+    let mut turn = |count: usize, table: u32| {
+        *recording.ring.0.lock().unwrap() = vec![record(&recording.world, table, 0, 200, None); count];
+        recording.recorder.turn();
+        logged(&decoded(&mut recording.batches))
+    };
+    assert_eq!(turn(900, table), [0; 0]);
+    assert_eq!(turn(250, table), [1_000], "no more than a batch may hold");
+    assert_eq!(turn(250, table + 1), [150], "never of two configurations");
+    recording.world.clock.advance(Duration::from_millis(100));
+    assert_eq!(turn(250, table + 1), [500], "none waits longer than in calm times");
+    assert_eq!(turn(2_000, table + 1), [1_000]);
+    recording.recorder.finish();
+    assert_eq!(logged(&decoded(&mut recording.batches)), [1_000], "nothing is left behind");
+}

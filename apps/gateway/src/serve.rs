@@ -27,8 +27,6 @@ use tokio::sync::{mpsc, oneshot};
 use crate::fleet::{Counting, Fleet, counting};
 use crate::{StartError, file, link, manager, ops::GatewayOps, plane};
 
-/// How often the workers' records are taken.
-const RECORD_TURN: Duration = Duration::from_millis(100);
 /// Telemetry batches that may wait for the link.
 const UPLINK_QUEUE: usize = 256;
 
@@ -204,12 +202,10 @@ fn recorder(
 
 /// Takes records until the workers have ended, then the last ones.
 async fn record(mut recorder: Recorder, edge: Edge, mut stop: oneshot::Receiver<()>, done: oneshot::Sender<()>) {
-    let mut turns = tokio::time::interval(RECORD_TURN);
-    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = &mut stop => break,
-            _ = turns.tick() => {
+            () = tokio::time::sleep(recorder.pause()) => {
                 recorder.turn();
                 edge.enforce_age();
             }
