@@ -1,8 +1,11 @@
 //! P4: latency at half of the rate that nginx can serve, beside that of nginx.
 //!
-//! Always: requests are due at a fixed rate, whatever the answers do; one that has to wait for the answer before it on its
-//! connection counts from when it was due, so that a slow proxy is not asked less. A timer that comes late counts for nobody.
-//! Not here: what a proxy can serve at most (`edge`).
+//! Always: requests are due one after the other at a fixed rate, whatever the answers do; one that has to wait for the answer
+//! before it on its connection counts from when it was due, so that a slow proxy is not asked less. The kernel's timer tells
+//! when: one of milliseconds would send dozens at once, and measure how long a proxy takes for all of them. A timer that comes
+//! late counts for nobody. Not here: what a proxy can serve at most (`edge`).
+
+mod pace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,12 +15,14 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::config::{PIPELINE_PATH, open_route, token, whole_pipeline};
 use crate::gateway::{Gateway, Origin};
 use crate::http::Request;
+use crate::latency::pace::Pace;
 use crate::peers::{ANSWER, Peer};
 use crate::report::{Goal, Report, table};
 use crate::stats::{Summary, percentile};
@@ -85,8 +90,8 @@ pub fn latency(scope: &Scope) -> Result<Report> {
         });
     }
     let text = format!(
-        "{}; {}. {} connections, {} s for each run, {} interleaved rounds, medians; requests are due at a fixed rate: half of what \
-         `wrk` got from nginx just before.\n\n{}",
+        "{}; {}. {} connections, {} s for each run, {} interleaved rounds, medians; requests are due one after the other at a fixed rate: half \
+         of what `wrk` got from nginx just before.\n\n{}",
         machine::describe(),
         peers::versions(),
         scope.connections,
@@ -161,16 +166,29 @@ impl Side {
 
 /// Milliseconds of every request, over all connections.
 async fn run(address: SocketAddr, request: &Arc<[u8]>, scope: &Scope, rate: f64) -> Result<Vec<f64>> {
-    let period = Duration::from_secs_f64(f64::from(scope.connections) / rate);
-    let begin = Instant::now() + Duration::from_millis(100);
-    let mut connections = JoinSet::new();
-    for number in 0..scope.connections {
+    let period = Duration::from_secs_f64(rate.recip());
+    let count = scope.run_for.as_nanos().checked_div(period.as_nanos()).context("the rate is too high")?;
+    let count = usize::try_from(count)?;
+    let (mut queues, mut connections) = (Vec::new(), JoinSet::new());
+    for _ in 0..scope.connections {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let first = begin + period.mul_f64(f64::from(number) / f64::from(scope.connections));
-        connections.spawn(ask_at(stream, Arc::clone(request), first, period, begin + scope.run_for));
+        let (queue, due) = mpsc::channel(count);
+        queues.push(queue);
+        connections.spawn(ask_when_due(stream, Arc::clone(request), due));
     }
-    let mut samples = Vec::new();
+    let pace = Pace::new(period)?;
+    let (mut turns, mut left) = (queues.iter().cycle(), count);
+    while left > 0 {
+        let due = pace.beats().await?.min(left);
+        for queue in turns.by_ref().take(due) {
+            // Of a connection that has failed, the failure is told below.
+            let _ = queue.try_send(Instant::now());
+        }
+        left -= due;
+    }
+    drop(queues);
+    let mut samples = Vec::with_capacity(count);
     while let Some(of_connection) = connections.join_next().await {
         samples.extend(of_connection??);
     }
@@ -178,24 +196,13 @@ async fn run(address: SocketAddr, request: &Arc<[u8]>, scope: &Scope, rate: f64)
 }
 
 /// Sends a request whenever one is due.
-async fn ask_at(
-    mut stream: TcpStream,
-    request: Arc<[u8]>,
-    first: Instant,
-    period: Duration,
-    end: Instant,
-) -> Result<Vec<f64>> {
-    let (mut samples, mut due) = (Vec::new(), first);
-    let mut received = vec![0; 4096];
-    while due < end {
-        let has_waited = Instant::now() > due;
-        sleep_until(due).await;
-        let begin = if has_waited { due } else { Instant::now() };
+async fn ask_when_due(mut stream: TcpStream, request: Arc<[u8]>, mut due: mpsc::Receiver<Instant>) -> Result<Vec<f64>> {
+    let (mut samples, mut received) = (Vec::new(), vec![0; 4096]);
+    while let Some(begin) = due.recv().await {
         timeout(ANSWER_WITHIN, exchange(&mut stream, &request, &mut received))
             .await
             .context("an answer is missing")??;
         samples.push(begin.elapsed().as_secs_f64() * 1e3);
-        due += period;
     }
     Ok(samples)
 }
