@@ -3,6 +3,8 @@
 //! Always: what a TLS session has kept back counts as unsent until it is flushed, and what it has decrypted counts as
 //! unread until it is taken. Not here: buffers and what they mean (`client`, `upstream::stream`).
 
+mod socket;
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -144,7 +146,7 @@ impl Transport {
     /// Receives as much as there is room for.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, room),
+            Stream::Plain(stream) => socket::poll_read(stream, cx, room),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, room),
             Stream::Http2(stream) => stream.poll_read(cx, room),
             Stream::Upstream(stream) => stream.poll_read(cx, room),
@@ -163,7 +165,10 @@ impl Transport {
     /// Sends from the first non-empty pieces; with none, what was kept back.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, pieces: &[&[u8]; 2]) -> Poll<io::Result<usize>> {
         match &mut self.stream {
-            Stream::Plain(stream) => poll_send(Pin::new(stream), cx, pieces),
+            Stream::Plain(stream) => match pieces {
+                [only, []] | [[], only] => taken(ready!(socket::poll_write(stream, cx, only))),
+                [_, _] => poll_send(Pin::new(stream), cx, pieces),
+            },
             Stream::Tls(_) | Stream::Http2(_) | Stream::Upstream(_) if matches!(pieces, [[], []]) => {
                 self.poll_flush(cx).map_ok(|()| 0)
             }
@@ -235,9 +240,10 @@ fn poll_send<S: AsyncWrite>(stream: Pin<&mut S>, cx: &mut Context<'_>, pieces: &
         [only, []] | [[], only] => stream.poll_write(cx, only),
         [first, second] => stream.poll_write_vectored(cx, &[IoSlice::new(first), IoSlice::new(second)]),
     };
-    match ready!(sent) {
-        // Nothing taken of something is no progress that could be waited for.
-        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        sent => Poll::Ready(sent),
-    }
+    taken(ready!(sent))
+}
+
+/// Nothing taken of something is no progress that could be waited for.
+fn taken(sent: io::Result<usize>) -> Poll<io::Result<usize>> {
+    Poll::Ready(if let Ok(0) = sent { Err(io::ErrorKind::WriteZero.into()) } else { sent })
 }
