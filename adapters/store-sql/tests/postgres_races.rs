@@ -101,10 +101,15 @@ async fn a_victim_of_a_deadlock_is_tried_again() {
     let (store, mint) = (prepared.open().await, Mint::new(prepared.seed()));
     let (scope, model) = tenant(&store, &mint).await;
     let name = scope.tenant().schema_name();
-    // An operator's session takes the locks of an edit in the opposite order, and waits longer before it gives up.
+    // An operator's session takes the locks of an edit in the opposite order, the second one as soon as the edit waits for the
+    // first, so that it is the edit which finds out.
     let operator = format!(
         "BEGIN; SET LOCAL deadlock_timeout = '30s';
-         UPDATE {name}.config_head SET seq = seq; SELECT pg_sleep(1);
+         UPDATE {name}.config_head SET seq = seq;
+         DO $$ BEGIN FOR turn IN 1..3000 LOOP
+             EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)));
+             PERFORM pg_sleep(0.01);
+         END LOOP; END $$;
          UPDATE public.tenants SET name = name WHERE id = '{}'; ROLLBACK",
         scope.tenant()
     );
