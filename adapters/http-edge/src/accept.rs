@@ -19,7 +19,7 @@ use crate::http2::{self, Speaker};
 use crate::observe::cells::add;
 use crate::peer::{Peer, is_in};
 use crate::server::Control;
-use crate::transport::Transport;
+use crate::transport::{Socket, Transport};
 use crate::wire::buffer::Buffer;
 use crate::worker::Worker;
 
@@ -142,7 +142,7 @@ impl Place {
         }
         let transport = match &self.worker.shared.tls {
             None => Transport::plain(stream),
-            Some(acceptor) => match self.agree(due, async { acceptor.accept(stream).await.ok() }).await {
+            Some(acceptor) => match self.agree(due, async { acceptor.accept(Socket::new(stream)).await.ok() }).await {
                 Some(stream) => {
                     peer.certificate = ClientCertificate::of(stream.get_ref().1);
                     Transport::tls(stream)

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+pub(crate) use self::socket::Socket;
 use crate::grpc::Call;
 use crate::http2::{self, VirtualStream};
 use crate::upstream::http2::{Fate, UpstreamStream};
@@ -31,18 +32,18 @@ pub(crate) struct Transport {
 
 #[derive(Debug)]
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
     Http2(Box<VirtualStream>),
     Upstream(Box<UpstreamStream>),
 }
 
 impl Transport {
     pub(crate) const fn plain(stream: TcpStream) -> Self {
-        Self { stream: Stream::Plain(stream), unflushed: false, may_hold: false }
+        Self { stream: Stream::Plain(Socket::new(stream)), unflushed: false, may_hold: false }
     }
 
-    pub(crate) fn tls(stream: impl Into<TlsStream<TcpStream>>) -> Self {
+    pub(crate) fn tls(stream: impl Into<TlsStream<Socket>>) -> Self {
         // A session that was just made may have come with data.
         Self { stream: Stream::Tls(Box::new(stream.into())), unflushed: false, may_hold: true }
     }
@@ -110,8 +111,8 @@ impl Transport {
     /// The connection below; a stream has none of its own.
     fn tcp(&self) -> Option<&TcpStream> {
         match &self.stream {
-            Stream::Plain(stream) => Some(stream),
-            Stream::Tls(stream) => Some(stream.get_ref().0),
+            Stream::Plain(stream) => Some(stream.tcp()),
+            Stream::Tls(stream) => Some(stream.get_ref().0.tcp()),
             Stream::Http2(_) | Stream::Upstream(_) => None,
         }
     }
@@ -146,7 +147,7 @@ impl Transport {
     /// Receives as much as there is room for.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
-            Stream::Plain(stream) => socket::poll_read(stream, cx, room),
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, room),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, room),
             Stream::Http2(stream) => stream.poll_read(cx, room),
             Stream::Upstream(stream) => stream.poll_read(cx, room),
@@ -165,10 +166,7 @@ impl Transport {
     /// Sends from the first non-empty pieces; with none, what was kept back.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, pieces: &[&[u8]; 2]) -> Poll<io::Result<usize>> {
         match &mut self.stream {
-            Stream::Plain(stream) => match pieces {
-                [only, []] | [[], only] => taken(ready!(socket::poll_write(stream, cx, only))),
-                [_, _] => poll_send(Pin::new(stream), cx, pieces),
-            },
+            Stream::Plain(stream) => poll_send(Pin::new(stream), cx, pieces),
             Stream::Tls(_) | Stream::Http2(_) | Stream::Upstream(_) if matches!(pieces, [[], []]) => {
                 self.poll_flush(cx).map_ok(|()| 0)
             }
@@ -240,10 +238,9 @@ fn poll_send<S: AsyncWrite>(stream: Pin<&mut S>, cx: &mut Context<'_>, pieces: &
         [only, []] | [[], only] => stream.poll_write(cx, only),
         [first, second] => stream.poll_write_vectored(cx, &[IoSlice::new(first), IoSlice::new(second)]),
     };
-    taken(ready!(sent))
-}
-
-/// Nothing taken of something is no progress that could be waited for.
-fn taken(sent: io::Result<usize>) -> Poll<io::Result<usize>> {
-    Poll::Ready(if let Ok(0) = sent { Err(io::ErrorKind::WriteZero.into()) } else { sent })
+    match ready!(sent) {
+        // Nothing taken of something is no progress that could be waited for.
+        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        sent => Poll::Ready(sent),
+    }
 }

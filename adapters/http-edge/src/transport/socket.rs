@@ -1,37 +1,77 @@
-//! Receiving from a TCP connection and sending on it.
+//! A TCP connection that is read and written without the C library.
 //!
-//! Always: what tokio's own reading and writing do, by system calls without the C library. That makes each of its calls a
-//! point where a thread may be cancelled, which takes two atomic exchanges a call in a program with threads.
+//! Always: what tokio's own reading and writing do. The C library makes each of its calls a point where a thread may be
+//! cancelled, which takes two atomic exchanges a call in a program with threads.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use tokio::io::{Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Receives as much as there is room for.
-pub(super) fn poll_read(stream: &TcpStream, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-    loop {
-        ready!(stream.poll_read_ready(cx))?;
-        let bytes = room.initialize_unfilled();
-        let received =
-            try_io(stream, Interest::READABLE, bytes.len(), || Ok(recv(stream, bytes, RecvFlags::empty())?.0));
-        if let Some(received) = received {
-            room.advance(received?);
-            return Poll::Ready(Ok(()));
+/// The connection.
+#[derive(Debug)]
+pub(crate) struct Socket(TcpStream);
+
+impl Socket {
+    pub(crate) const fn new(stream: TcpStream) -> Self {
+        Self(stream)
+    }
+
+    pub(super) const fn tcp(&self) -> &TcpStream {
+        &self.0
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(cx))?;
+            let bytes = room.initialize_unfilled();
+            let most = bytes.len();
+            let received =
+                try_io(&self.0, Interest::READABLE, most, || Ok(recv(&self.0, bytes, RecvFlags::empty())?.0));
+            if let Some(received) = received {
+                room.advance(received?);
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 }
 
-/// Sends as much as the connection takes.
-pub(super) fn poll_write(stream: &TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(stream.poll_write_ready(cx))?;
-        let sent = try_io(stream, Interest::WRITABLE, bytes.len(), || Ok(send(stream, bytes, SendFlags::NOSIGNAL)?));
-        if let Some(sent) = sent {
-            return Poll::Ready(sent);
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(cx))?;
+            let most = bytes.len();
+            let sent = try_io(&self.0, Interest::WRITABLE, most, || Ok(send(&self.0, bytes, SendFlags::NOSIGNAL)?));
+            if let Some(sent) = sent {
+                return Poll::Ready(sent);
+            }
         }
+    }
+
+    // Of several pieces there are more bytes, for which a call costs less.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 

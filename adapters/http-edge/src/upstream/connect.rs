@@ -22,7 +22,7 @@ use super::stream::UpstreamConn;
 use super::target::UpstreamTarget;
 use super::tls::{TlsProfile, UpstreamTlsFiles};
 use crate::http2::ALPN;
-use crate::transport::Transport;
+use crate::transport::{Socket, Transport};
 
 /// Longest wait for a connection, TLS included.
 pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -181,7 +181,7 @@ impl Connector {
             }
         };
         target.renew(generation);
-        let stream = connector.connect(name, stream).await.map_err(|_refused| ConnectFault::NotAgreed)?;
+        let stream = connector.connect(name, Socket::new(stream)).await.map_err(|_refused| ConnectFault::NotAgreed)?;
         Ok(UpstreamConn { generation, ..UpstreamConn::new(Transport::tls(stream)) })
     }
 }
