@@ -4,7 +4,7 @@
 //! two readings is a violation. Not here: other fields, which only have to be well-formed (`fields`).
 
 use crate::{
-    host::Authority,
+    host::{Authority, KnownHost},
     info::{BodyKind, Span, Version},
     limits::Limits,
     tables::{self, TOKEN},
@@ -59,10 +59,16 @@ impl Facts {
     }
 
     /// Takes note of a field. `value_at` is the place of its value.
-    pub(crate) fn observe(&mut self, name: &[u8], value: &[u8], value_at: usize) -> Result<(), Violation> {
+    pub(crate) fn observe(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        value_at: usize,
+        known: &mut KnownHost,
+    ) -> Result<(), Violation> {
         // The length tells nearly all other fields away before a byte is compared.
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.host(value, value_at),
+            4 if name.eq_ignore_ascii_case(b"host") => self.host(value, value_at, known),
             6 if name.eq_ignore_ascii_case(b"expect") => self.expect(value),
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
                 self.upgrade = true;
@@ -115,7 +121,7 @@ impl Facts {
         }
     }
 
-    fn host(&mut self, value: &[u8], value_at: usize) -> Result<(), Violation> {
+    fn host(&mut self, value: &[u8], value_at: usize, known: &mut KnownHost) -> Result<(), Violation> {
         if self.host.is_some() {
             return Err(Violation::DuplicateHost);
         }
@@ -123,7 +129,7 @@ impl Facts {
         if host.is_empty() {
             return Err(Violation::EmptyHost);
         }
-        if Authority::parse(host).is_none() {
+        if !known.admits(host) {
             return Err(Violation::BadHost);
         }
         let start = value_at + skipped;
@@ -216,9 +222,10 @@ mod tests {
 
     fn after(fields: &[(&str, &str)], version: Version) -> Result<Conclusion, Violation> {
         let mut facts = Facts::new();
-        facts.observe(b"Host", b"a", 0)?;
+        let mut known = KnownHost::new();
+        facts.observe(b"Host", b"a", 0, &mut known)?;
         for (name, value) in fields {
-            facts.observe(name.as_bytes(), value.as_bytes(), 0)?;
+            facts.observe(name.as_bytes(), value.as_bytes(), 0, &mut known)?;
         }
         facts.conclude(b"a", version, None, &Limits::default())
     }

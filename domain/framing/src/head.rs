@@ -7,6 +7,7 @@
 use crate::{
     facts::Facts,
     fields::{FieldScanner, Scan, line_feed},
+    host::KnownHost,
     info::{HeadInfo, Span, TargetForm, Version},
     limits::Limits,
     tables::{self, PATH, QUERY},
@@ -72,10 +73,15 @@ impl HeadScanner {
     }
 
     /// Goes on through the bytes of the head, which begin with its first; nothing when they end inside it.
-    pub(crate) fn scan(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<HeadInfo>, Violation> {
+    pub(crate) fn scan(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        known: &mut KnownHost,
+    ) -> Result<Option<HeadInfo>, Violation> {
         // Bytes beyond the limit are never looked at, or the violation would depend on how many came at once.
         let view = bytes.get(..limits.max_head_bytes()).unwrap_or(bytes);
-        let complete = self.request_line(view, limits)? && self.fields(view, limits)?;
+        let complete = self.request_line(view, limits)? && self.fields(view, limits, known)?;
         if complete {
             return self.conclude(view, limits).map(Some);
         }
@@ -195,10 +201,10 @@ impl HeadScanner {
     }
 
     /// True when the empty line after the fields was read; `at` is then behind it.
-    fn fields(&mut self, view: &[u8], limits: &Limits) -> Result<bool, Violation> {
+    fn fields(&mut self, view: &[u8], limits: &Limits, known: &mut KnownHost) -> Result<bool, Violation> {
         loop {
             match self.fields.next(view, limits.max_headers())? {
-                Scan::Field { name, value, value_at } => self.facts.observe(name, value, value_at)?,
+                Scan::Field { name, value, value_at } => self.facts.observe(name, value, value_at, known)?,
                 Scan::End(at) => {
                     self.at = at;
                     return Ok(true);

@@ -12,6 +12,8 @@ use crate::tables::{self, HOST};
 const MAX_NAME_BYTES: usize = 255;
 /// The longest text of an IPv6 address.
 const MAX_IPV6_BYTES: usize = 45;
+/// The longest text that is remembered.
+const KNOWN_BYTES: usize = 48;
 
 /// A valid authority.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +26,33 @@ pub(crate) struct Authority<'a> {
 enum HostName<'a> {
     Named(&'a [u8]),
     V6(Ipv6Addr),
+}
+
+/// The host that a connection has named last, if it was valid and is not long: nearly all of its requests name it again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownHost {
+    text: [u8; KNOWN_BYTES],
+    len: usize,
+}
+
+impl KnownHost {
+    /// None yet.
+    pub(crate) const fn new() -> Self {
+        Self { text: [0; KNOWN_BYTES], len: 0 }
+    }
+
+    /// Whether the text is a valid authority.
+    pub(crate) fn admits(&mut self, text: &[u8]) -> bool {
+        if !text.is_empty() && self.text.get(..self.len) == Some(text) {
+            return true;
+        }
+        let is_valid = Authority::parse(text).is_some();
+        if let Some(place) = self.text.get_mut(..text.len()).filter(|_| is_valid) {
+            place.copy_from_slice(text);
+            self.len = text.len();
+        }
+        is_valid
+    }
 }
 
 impl<'a> Authority<'a> {
@@ -173,6 +202,21 @@ mod tests {
         }
         assert!(Authority::parse(&[b'a'; 256]).is_none());
         assert!(Authority::parse(&[b'a'; 255]).is_some());
+    }
+
+    #[test]
+    fn what_was_valid_before_does_not_make_another_text_valid() {
+        let mut known = KnownHost::new();
+        assert!(!known.admits(b""));
+        for text in ["shop.example", "shop.example", "shop.example:80", "[::1]", "a"] {
+            assert!(known.admits(text.as_bytes()), "{text}");
+        }
+        for text in ["", "a:", "a..b", "shop.example:", "shop example"] {
+            assert!(!known.admits(text.as_bytes()), "{text}");
+        }
+        let long = [b'a'; KNOWN_BYTES + 1];
+        assert!(known.admits(&long) && known.admits(b"a") && known.admits(&long));
+        assert!(!known.admits(&[b'.'; KNOWN_BYTES + 1]));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use crate::{
     chunked::{ChunkedBody, Element},
     head::HeadScanner,
+    host::KnownHost,
     info::{BodyKind, HeadInfo},
     limits::Limits,
     violation::Violation,
@@ -57,6 +58,7 @@ pub enum Position {
 pub struct RequestFraming {
     limits: Limits,
     state: State,
+    known_host: KnownHost,
     /// The current message is the last one.
     last: bool,
 }
@@ -74,14 +76,14 @@ enum State {
 impl RequestFraming {
     /// A machine before the first byte of a connection.
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, state: State::Head(HeadScanner::new()), last: false }
+        Self { limits, state: State::Head(HeadScanner::new()), known_host: KnownHost::new(), last: false }
     }
 
     /// Says what the bytes mean. They begin with the first byte that was not consumed; call again with the rest until it
     /// answers [`Step::NeedMore`].
     pub fn feed(&mut self, bytes: &[u8]) -> Step {
         match &mut self.state {
-            State::Head(scanner) => match scanner.scan(bytes, &self.limits) {
+            State::Head(scanner) => match scanner.scan(bytes, &self.limits, &mut self.known_host) {
                 Ok(Some(head)) => self.head(head),
                 Ok(None) => Step::NeedMore,
                 Err(violation) => self.fail(violation),
