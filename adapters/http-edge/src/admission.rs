@@ -190,7 +190,11 @@ impl Admission<'_> {
         let path = normalise_bytes(raw_path).map_err(|_fault| BAD_TARGET)?;
         let method = self.info.method.of(self.head);
         let wanted = Method::from_bytes(method).map_err(|_fault| Refusal::of(ErrorCode::BadRequest))?;
-        let authority = std::str::from_utf8(host).ok().filter(|host| !host.is_empty());
+        let authority = if config.table().has_hosts() {
+            std::str::from_utf8(host).ok().filter(|host| !host.is_empty())
+        } else {
+            None
+        };
         let view = View { fields: self.fields, query };
         let found = match config.table().find(authority.map(without_port), &wanted, &path, &view) {
             Lookup::Found(found) => found,

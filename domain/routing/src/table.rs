@@ -142,6 +142,11 @@ impl<T> RouteTable<T> {
         }
     }
 
+    /// Whether any route has a host: without one it makes no difference which host is looked for.
+    pub const fn has_hosts(&self) -> bool {
+        self.trie.hosts.are_any()
+    }
+
     /// What the route carries.
     pub fn get(&self, index: RouteIndex) -> Option<&T> {
         self.values.get(index.get())

@@ -142,7 +142,7 @@ impl Trie {
 }
 
 impl Hosts {
-    const fn are_any(&self) -> bool {
+    pub(super) const fn are_any(&self) -> bool {
         self.has_exact || self.has_ipv6 || self.suffix_dots.is_some()
     }
 }
