@@ -44,6 +44,11 @@ macro_rules! typed_id {
                 self.0.as_u128()
             }
 
+            /// The hyphenated form, in lower case.
+            pub fn spelt(self) -> [u8; 36] {
+                crate::hex::spell_uuid(self.0.as_u128())
+            }
+
             /// The opposite of [`Self::as_u128`].
             pub const fn from_u128(value: u128) -> Self {
                 Self(Uuid::from_u128(value))
