@@ -1,10 +1,10 @@
 //! Request logs as JSON: the line a gateway writes, and the item that the REST API answers.
 
+use novagate_kernel::Name;
 use novagate_ports_control::outbound::LogRow;
 use novagate_ports_edge::LoggedRequest;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::time::{TimestampWriter, format_timestamp};
 
@@ -76,15 +76,15 @@ impl LogLineWriter {
         into.extend_from_slice(b"{\"at\":\"");
         self.0.push(into, request.at);
         into.extend_from_slice(b"\",\"requestId\":");
-        push_id(into, request.request_id.as_uuid());
+        push_id(into, request.request_id.spelt());
         into.extend_from_slice(b",\"method\":");
         push_plain(into, request.method.as_str());
         into.extend_from_slice(b",\"path\":");
         push_text(into, request.path);
         into.extend_from_slice(b",\"route\":");
-        push_or_null(into, request.route, push_text);
+        push_or_null(into, request.route, push_name);
         into.extend_from_slice(b",\"service\":");
-        push_or_null(into, request.service, push_text);
+        push_or_null(into, request.service, push_name);
         into.extend_from_slice(b",\"status\":");
         push_number(into, u32::from(request.status));
         into.extend_from_slice(b",\"latencyUs\":");
@@ -92,7 +92,7 @@ impl LogLineWriter {
         into.extend_from_slice(b",\"upstreamUs\":");
         push_or_null(into, request.upstream_us, push_number);
         into.extend_from_slice(b",\"consumerId\":");
-        push_or_null(into, request.consumer, |into, id| push_id(into, id.as_uuid()));
+        push_or_null(into, request.consumer, |into, id| push_id(into, id.spelt()));
         into.extend_from_slice(b",\"code\":");
         push_or_null(into, request.code, |into, code| push_plain(into, code.as_str()));
         into.extend_from_slice(b"}\n");
@@ -113,6 +113,10 @@ fn push_plain(into: &mut Vec<u8>, text: &str) {
     into.push(b'"');
 }
 
+fn push_name(into: &mut Vec<u8>, name: &Name) {
+    push_plain(into, name.as_str());
+}
+
 /// A text of a tenant's choice.
 fn push_text(into: &mut Vec<u8>, text: &str) {
     if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
@@ -125,8 +129,10 @@ fn push_text(into: &mut Vec<u8>, text: &str) {
     }
 }
 
-fn push_id(into: &mut Vec<u8>, id: Uuid) {
-    push_plain(into, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+fn push_id(into: &mut Vec<u8>, spelt: [u8; 36]) {
+    into.push(b'"');
+    into.extend_from_slice(&spelt);
+    into.push(b'"');
 }
 
 fn push_number(into: &mut Vec<u8>, number: u32) {
@@ -135,7 +141,7 @@ fn push_number(into: &mut Vec<u8>, number: u32) {
 
 #[cfg(test)]
 mod tests {
-    use novagate_kernel::{ConsumerId, ErrorCode, LogId, Name, NodeId, RequestId, RouteId, Timestamp};
+    use novagate_kernel::{ConsumerId, ErrorCode, LogId, NodeId, RequestId, RouteId, Timestamp};
     use novagate_records::MethodLabel;
 
     use super::*;
@@ -148,12 +154,13 @@ mod tests {
 
     #[test]
     fn a_request_is_one_line_with_the_documented_fields() {
+        let name = Name::parse("get-user").unwrap();
         let request = LoggedRequest {
             at: Timestamp::from_seconds(1_767_323_045),
             request_id: RequestId::from_u128(1),
             method: MethodLabel::Get,
             path: "/users/{id}\n",
-            route: Some("get-user"),
+            route: Some(&name),
             service: None,
             status: 503,
             latency_us: 12,
@@ -172,14 +179,15 @@ mod tests {
 
     #[test]
     fn whatever_a_text_holds_a_line_is_one_line_of_json() {
+        let name = Name::parse("a-0").unwrap();
         for text in ["/plain", "/\"quoted\"", "/back\\slash", "/\u{1}\n\u{7f}\u{e9}\u{2028}", ""] {
             let request = LoggedRequest {
                 at: Timestamp::UNIX_EPOCH,
                 request_id: RequestId::from_u128(u128::MAX),
                 method: MethodLabel::Other,
                 path: text,
-                route: Some(text),
-                service: Some(text),
+                route: Some(&name),
+                service: Some(&name),
                 status: 999,
                 latency_us: u32::MAX,
                 upstream_us: Some(0),
@@ -189,7 +197,7 @@ mod tests {
             let line = log_line(&request);
             assert_eq!(line.matches('\n').count(), 1);
             let read: serde_json::Value = serde_json::from_str(&line).unwrap();
-            assert_eq!((&read["path"], &read["route"], &read["service"]), (&text.into(), &text.into(), &text.into()));
+            assert_eq!((&read["path"], &read["route"], &read["service"]), (&text.into(), &"a-0".into(), &"a-0".into()));
             assert_eq!((&read["latencyUs"], &read["upstreamUs"]), (&u32::MAX.into(), &0.into()));
         }
     }

@@ -16,7 +16,7 @@ use novagate_documents::{
 use novagate_edge_core::{ConfigSource, Edge, EdgeDeps, Recorder, RecorderDeps};
 use novagate_fixtures::ManualClock;
 use novagate_kernel::{
-    ConsumerId, ConsumerKeyId, Epoch, ErrorCode, ObjectKind, RequestId, Revision, ServiceId, TenantId,
+    ConsumerId, ConsumerKeyId, Epoch, ErrorCode, Name, ObjectKind, RequestId, Revision, ServiceId, TenantId,
 };
 use novagate_policies::{ConfigObject, ConsumerKeyGrant};
 use novagate_ports_base::{Clock as _, FaultKind, ObjectCodec as _, PortError};
@@ -253,7 +253,12 @@ struct Lines(Mutex<Vec<String>>);
 
 impl RecordSink for Lines {
     fn write(&self, request: &LoggedRequest<'_>) {
-        self.0.lock().unwrap().push(format!("{} {} {:?}", request.status, request.path, request.service));
+        self.0.lock().unwrap().push(format!(
+            "{} {} {:?}",
+            request.status,
+            request.path,
+            request.service.map(Name::as_str)
+        ));
     }
 
     fn flush(&self) {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use novagate_kernel::{BatchKind, ConsumerId, ErrorCode, RequestId, ServiceId, Timestamp};
+use novagate_kernel::{BatchKind, ConsumerId, ErrorCode, Name, RequestId, ServiceId, Timestamp};
 use novagate_records::{Batch, LATENCY_CELLS, MethodLabel, RequestRecord, StatusClass};
 use novagate_routing::TargetUrl;
 
@@ -175,9 +175,9 @@ pub struct LoggedRequest<'a> {
     /// The route's template, or `unmatched`.
     pub path: &'a str,
     /// The route's name.
-    pub route: Option<&'a str>,
+    pub route: Option<&'a Name>,
     /// The service's name.
-    pub service: Option<&'a str>,
+    pub service: Option<&'a Name>,
     /// The status.
     pub status: u16,
     /// The whole exchange, microseconds.
