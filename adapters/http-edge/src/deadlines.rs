@@ -78,10 +78,17 @@ impl Deadlines {
 
     /// The number of the tick that has passed when `duration` has.
     pub(crate) fn after(&self, duration: Duration) -> u32 {
-        let ticks = duration.as_millis().div_ceil(TICK.as_millis());
         // The running tick may be over in a moment; so it does not count.
-        self.now.get().saturating_add(u32::try_from(ticks).unwrap_or(NEVER)).saturating_add(1).min(NEVER - 1)
+        self.now.get().saturating_add(ticks_of(duration)).saturating_add(1).min(NEVER - 1)
     }
+}
+
+/// How many ticks last at least as long. With 64 bits: limits are set several times for each request.
+fn ticks_of(duration: Duration) -> u32 {
+    const A_SECOND: u64 = 1_000 / TICK.as_millis() as u64;
+    let of_seconds = duration.as_secs().saturating_mul(A_SECOND);
+    let ticks = of_seconds.saturating_add(u64::from(duration.subsec_nanos().div_ceil(TICK.subsec_nanos())));
+    u32::try_from(ticks).unwrap_or(NEVER)
 }
 
 impl Slots {
@@ -184,6 +191,16 @@ mod tests {
         deadline.set(Duration::from_secs(10));
         deadlines.tick(deadlines.start + Duration::from_secs(1));
         assert!(!deadline.is_over());
+    }
+
+    #[test]
+    fn ticks_are_rounded_up_and_end_at_the_last_one() {
+        let cases = [(0, 0), (1, 1), (20_000_000, 1), (20_000_001, 2), (999_999_999, 50), (1_000_000_000, 50)];
+        for (nanos, ticks) in cases {
+            assert_eq!(ticks_of(Duration::from_nanos(nanos)), ticks, "{nanos}");
+        }
+        assert_eq!(ticks_of(Duration::from_millis(60_010)), 3_001);
+        assert_eq!(ticks_of(Duration::MAX), NEVER);
     }
 
     #[test]

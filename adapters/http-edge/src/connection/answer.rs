@@ -196,7 +196,9 @@ impl Connection {
 
 /// Microseconds between two instants; saturates.
 pub(super) fn micros(from: Instant, to: Instant) -> u32 {
-    u32::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u32::MAX - 1)
+    let passed = to.saturating_duration_since(from);
+    let micros = passed.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(passed.subsec_micros()));
+    u32::try_from(micros).unwrap_or(u32::MAX - 1)
 }
 
 /// How long the upstream took until its head.
