@@ -23,19 +23,22 @@ impl Socket {
     pub(super) const fn tcp(&self) -> &TcpStream {
         &self.0
     }
+
+    /// Reads what there is; nothing when that has to be waited for.
+    pub(super) fn try_read(&self, room: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
+        let bytes = room.initialize_unfilled();
+        let most = bytes.len();
+        let received = try_io(&self.0, Interest::READABLE, most, || Ok(recv(&self.0, bytes, RecvFlags::empty())?.0))?;
+        Some(received.map(|count| room.advance(count)))
+    }
 }
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.poll_read_ready(cx))?;
-            let bytes = room.initialize_unfilled();
-            let most = bytes.len();
-            let received =
-                try_io(&self.0, Interest::READABLE, most, || Ok(recv(&self.0, bytes, RecvFlags::empty())?.0));
-            if let Some(received) = received {
-                room.advance(received?);
-                return Poll::Ready(Ok(()));
+            if let Some(received) = self.try_read(room) {
+                return Poll::Ready(received);
             }
         }
     }
@@ -43,13 +46,14 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // Mostly there is room. What is written was read before, and reading keeps to the task's budget.
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
             let most = bytes.len();
             let sent = try_io(&self.0, Interest::WRITABLE, most, || Ok(send(&self.0, bytes, SendFlags::NOSIGNAL)?));
             if let Some(sent) = sent {
                 return Poll::Ready(sent);
             }
+            ready!(self.0.poll_write_ready(cx))?;
         }
     }
 
