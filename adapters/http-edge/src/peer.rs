@@ -8,13 +8,14 @@ use ipnet::IpNet;
 use crate::client_cert::ClientCertificate;
 use crate::wire::fields::Fields;
 use crate::wire::names::FieldName;
+use crate::wire::request::{Sender, stranger_lines};
 
 /// The other end of a client's connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
-    /// The address as text, for `X-Forwarded-For`.
-    pub(crate) text: Box<[u8]>,
+    /// What upstreams are told about it, which is the same for all its requests.
+    told: Box<[u8]>,
     /// Whether what it tells about the client is believed.
     pub(crate) is_trusted: bool,
     /// Whether its connection to us is over TLS.
@@ -26,8 +27,18 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(address: SocketAddr, is_secure: bool, trusted: &[IpNet]) -> Self {
         let ip = address.ip().to_canonical();
-        let text = ip.to_string().into_bytes().into();
-        Self { ip, text, is_trusted: is_in(ip, trusted), is_secure, certificate: None }
+        let is_trusted = is_in(ip, trusted);
+        let told = if is_trusted { ip.to_string().into_bytes() } else { stranger_lines(ip, is_secure) };
+        Self { ip, told: told.into(), is_trusted, is_secure, certificate: None }
+    }
+
+    /// Whom upstreams are told that a request comes from.
+    pub(crate) fn sender(&self) -> Sender<'_> {
+        if self.is_trusted {
+            Sender::Trusted { address: &self.told, is_secure: self.is_secure }
+        } else {
+            Sender::Stranger { lines: &self.told }
+        }
     }
 
     /// The client's address: of a trusted peer, the last one in `X-Forwarded-For` that is not a trusted proxy itself.

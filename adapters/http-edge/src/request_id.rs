@@ -1,5 +1,6 @@
 //! Request ids: the client's when it is a UUID, else a random one.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use novagate_kernel::RequestId;
@@ -8,11 +9,16 @@ use novagate_ports_base::Entropy;
 /// Random bytes drawn at a time: asking the system for each request would cost more than the rest of the id.
 const POOL: usize = 4096;
 
-/// A request id, as a value and as the text that travels.
+/// Before and behind the id in its line.
+const LINE: &[u8; 52] = b"x-request-id: ....................................\r\n";
+/// Where the id stands there.
+const PLACE: Range<usize> = 14..50;
+
+/// A request id, as a value and as the line that travels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestTag {
     pub(crate) id: RequestId,
-    text: [u8; 36],
+    line: [u8; LINE.len()],
 }
 
 /// Makes request ids.
@@ -27,17 +33,24 @@ impl RequestTag {
     pub(crate) fn from_client(value: &[u8]) -> Option<Self> {
         let text: [u8; 36] = value.try_into().ok()?;
         let id = RequestId::parse(std::str::from_utf8(&text).ok()?).ok()?;
-        Some(Self { id, text })
+        Some(Self::new(id, &text))
     }
 
-    pub(crate) const fn as_bytes(&self) -> &[u8] {
-        &self.text
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.line.get(PLACE).unwrap_or_default()
     }
 
-    fn new(id: RequestId) -> Self {
-        let mut text = [0; 36];
-        id.as_uuid().hyphenated().encode_lower(&mut text);
-        Self { id, text }
+    /// The field with its name and the end of its line.
+    pub(crate) const fn line(&self) -> &[u8; LINE.len()] {
+        &self.line
+    }
+
+    fn new(id: RequestId, text: &[u8; 36]) -> Self {
+        let mut line = *LINE;
+        if let Some(place) = line.get_mut(PLACE) {
+            place.copy_from_slice(text);
+        }
+        Self { id, line }
     }
 }
 
@@ -59,7 +72,8 @@ impl RequestTags {
             bytes.fill(0);
         }
         self.used += 16;
-        RequestTag::new(RequestId::from_entropy(random))
+        let id = RequestId::from_entropy(random);
+        RequestTag::new(id, &id.spelt())
     }
 }
 
@@ -94,5 +108,6 @@ mod tests {
         assert_ne!(first.id, second.id);
         assert_eq!(first.id.as_uuid().get_version_num(), 4);
         assert_eq!(first.id.to_string().as_bytes(), first.as_bytes());
+        assert_eq!(first.line(), format!("x-request-id: {}\r\n", first.id).as_bytes());
     }
 }

@@ -87,7 +87,7 @@ impl Connection {
                 End::Failed(code) => return self.fail(&request, &course, code, manners).await,
                 End::Violated(refusal) => return self.refuse(&request, refusal, manners).await,
                 End::Complete { .. } | End::Switched | End::Aborted(_) | End::ClientGone => {
-                    return self.conclude(&request, course, conn, (end, outcome), (manners.started, sent));
+                    return self.conclude(&request, &mut course, conn, (end, outcome), (manners.started, sent));
                 }
             }
         }
@@ -106,7 +106,7 @@ impl Connection {
     fn conclude(
         &mut self,
         request: &Request,
-        course: Course<'_>,
+        course: &mut Course<'_>,
         conn: UpstreamConn,
         (end, outcome): (End, Outcome),
         (started, sent): (Instant, Instant),
@@ -122,7 +122,7 @@ impl Connection {
             }
             End::Switched => {
                 self.record(request, started, outcome.status, None, upstream_us);
-                self.switch(conn, course.passage.websocket)
+                self.switch(conn, course.passage.websocket.take())
             }
             End::Aborted(code) => {
                 course.note_timeout(code);
@@ -176,7 +176,7 @@ impl Connection {
             },
             is_http_10: manners.is_http_10(),
             close: manners.close,
-            request_id: request.tag.as_bytes(),
+            request_id: request.tag.line(),
             extra: &self.drafts.extra,
             head_limit: course.head_limit_at(sent),
             total: course.total,

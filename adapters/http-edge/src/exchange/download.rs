@@ -221,7 +221,7 @@ impl Exchange<'_> {
                 return Err(End::Unwanted(head.status));
             }
             self.upload.release();
-            let reason = self.download.parser.reason(received);
+            let text = self.download.parser.status_text(received);
             let recoded = self.recode(&head, fields);
             let mut body = self.download.begin(&head, self.terms.is_http_10);
             let recoding = recoded.map(|(recoding, encoding)| {
@@ -245,7 +245,7 @@ impl Exchange<'_> {
                 say_keep_alive: self.terms.is_http_10,
                 switches,
             };
-            write_head(&mut self.client.output, head.status, reason, fields, &additions);
+            write_head(&mut self.client.output, head.status, text, fields, &additions);
             self.outcome.status = head.status;
             self.outcome.answered = Some(Instant::now());
         }

@@ -1,5 +1,7 @@
 //! The fields of a head that is known to be valid, as places in its bytes.
 
+use novagate_framing::{end_of_token, end_of_value};
+
 use super::names::{FieldName, options};
 
 /// One field: its line in the head, and what its name means.
@@ -55,11 +57,10 @@ impl Field {
 pub(crate) fn scan(head: &[u8], at: usize, into: &mut Vec<Field>) {
     into.clear();
     let mut start = at;
-    while let Some(rest) = head.get(start..).filter(|rest| !rest.starts_with(b"\r\n")) {
-        let Some(colon) = rest.iter().position(|&byte| byte == b':') else { return };
-        let Some(length) = rest.iter().skip(colon).position(|&byte| byte == b'\r') else { return };
-        let end = start + colon + length + 2;
-        into.push(Field::new(head, start, start + colon, end));
+    while head.get(start).is_some_and(|&byte| byte != b'\r') {
+        let colon = end_of_token(head, start);
+        let end = end_of_value(head, colon) + 2;
+        into.push(Field::new(head, start, colon, end));
         start = end;
     }
 }

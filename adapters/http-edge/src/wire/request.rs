@@ -4,6 +4,7 @@
 //! credentials for the gateway go no further; what a client says about its own address goes on only when it is trusted.
 //! Not here: what was proven (`admission`), the body (`exchange`).
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use novagate_policies::{Identity, carries_consumer_key};
@@ -35,6 +36,23 @@ pub(crate) enum BodyForm {
     Decoded,
 }
 
+/// Whom a request comes from, as its upstream is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sender<'a> {
+    /// Nothing of what it says about the client goes on.
+    Stranger {
+        /// Of [`stranger_lines`].
+        lines: &'a [u8],
+    },
+    /// It may tell about the client.
+    Trusted {
+        /// Its own address, as text.
+        address: &'a [u8],
+        /// Whether its connection is over TLS.
+        is_secure: bool,
+    },
+}
+
 /// A request to be forwarded.
 #[derive(Debug)]
 pub(crate) struct Forward<'a> {
@@ -49,12 +67,9 @@ pub(crate) struct Forward<'a> {
     pub(crate) authority: &'a [u8],
     /// The client's `Host`.
     pub(crate) host: &'a [u8],
-    /// The address of the other end of the client's connection, as text.
-    pub(crate) peer: &'a [u8],
-    /// Whether the other end may tell about the client.
-    pub(crate) peer_is_trusted: bool,
-    /// Whether the client's connection is over TLS.
-    pub(crate) is_secure: bool,
+    /// The other end of the client's connection.
+    pub(crate) sender: Sender<'a>,
+    /// The line of `X-Request-ID`.
     pub(crate) request_id: &'a [u8],
     pub(crate) identity: Identity<'a>,
     /// The certificate that the client has shown, for an upstream that is to know.
@@ -89,7 +104,7 @@ impl Forward<'_> {
         }
         out.extend_from_slice(self.te);
         self.write_forwarded(out);
-        push_line(out, b"x-request-id", self.request_id);
+        out.extend_from_slice(self.request_id);
         self.write_identity(out);
         out.extend_from_slice(b"\r\n");
         authority
@@ -111,7 +126,9 @@ impl Forward<'_> {
             | FieldName::RequestId
             | FieldName::Identity
             | FieldName::ForwardedFor => false,
-            FieldName::ForwardedProto | FieldName::ForwardedHost | FieldName::ForwardedOther => self.peer_is_trusted,
+            FieldName::ForwardedProto | FieldName::ForwardedHost | FieldName::ForwardedOther => {
+                matches!(self.sender, Sender::Trusted { .. })
+            }
             FieldName::Authorization => !carries_consumer_key(self.fields.value(field)),
             FieldName::ApiKey => {
                 matches!(self.keys, KeyFields::OnlyRecognised) && !self.fields.value(field).starts_with(b"ck_")
@@ -120,30 +137,37 @@ impl Forward<'_> {
     }
 
     fn write_forwarded(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"x-forwarded-for: ");
-        if self.peer_is_trusted {
-            for value in self.fields.values(FieldName::ForwardedFor).filter(|value| !value.is_empty()) {
-                out.extend_from_slice(value);
-                out.extend_from_slice(b", ");
+        let is_host_told = match self.sender {
+            Sender::Stranger { lines } => {
+                out.extend_from_slice(lines);
+                false
             }
-        }
-        out.extend_from_slice(self.peer);
-        let told = |name| self.peer_is_trusted && self.fields.values(name).next().is_some();
-        out.extend_from_slice(b"\r\n");
-        if !told(FieldName::ForwardedProto) {
-            let scheme: &[u8] = if self.is_secure { b"https" } else { b"http" };
-            push_line(out, b"x-forwarded-proto", scheme);
-        }
-        if !told(FieldName::ForwardedHost) && !self.host.is_empty() {
+            Sender::Trusted { address, is_secure } => self.write_trusted(out, address, is_secure),
+        };
+        if !is_host_told && !self.host.is_empty() {
             push_line(out, b"x-forwarded-host", self.host);
         }
     }
 
+    /// Goes on with what a trusted sender tells; whether that has the host.
+    fn write_trusted(&self, out: &mut Vec<u8>, address: &[u8], is_secure: bool) -> bool {
+        out.extend_from_slice(b"x-forwarded-for: ");
+        for value in self.fields.values(FieldName::ForwardedFor).filter(|value| !value.is_empty()) {
+            out.extend_from_slice(value);
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(address);
+        out.extend_from_slice(b"\r\n");
+        let is_told = |name| self.fields.values(name).next().is_some();
+        if !is_told(FieldName::ForwardedProto) {
+            push_line(out, b"x-forwarded-proto", scheme(is_secure));
+        }
+        is_told(FieldName::ForwardedHost)
+    }
+
     fn write_identity(&self, out: &mut Vec<u8>) {
         if let Some(consumer) = self.identity.consumer() {
-            let mut text = uuid::Uuid::encode_buffer();
-            let id = consumer.id.as_uuid().hyphenated().encode_lower(&mut text);
-            push_line(out, b"x-consumer-id", id.as_bytes());
+            push_line(out, b"x-consumer-id", &consumer.id.spelt());
             if let Some(groups) = consumer.groups_field() {
                 push_line(out, b"x-consumer-groups", groups.as_bytes());
             }
@@ -155,6 +179,18 @@ impl Forward<'_> {
             push_line(out, b"client-cert", certificate);
         }
     }
+}
+
+/// All that upstreams are told about a sender that is not trusted, but for the host that it has asked for.
+pub(crate) fn stranger_lines(ip: IpAddr, is_secure: bool) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(64);
+    push_line(&mut lines, b"x-forwarded-for", ip.to_string().as_bytes());
+    push_line(&mut lines, b"x-forwarded-proto", scheme(is_secure));
+    lines
+}
+
+const fn scheme(is_secure: bool) -> &'static [u8] {
+    if is_secure { b"https" } else { b"http" }
 }
 
 /// Puts another authority in the place of the one that [`Forward::write`] told.

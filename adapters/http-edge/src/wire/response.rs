@@ -7,7 +7,6 @@
 use novagate_framing::{end_of_token, end_of_value};
 
 use super::fields::{ConnectionOptions, Field, Fields};
-use super::grammar::push_number;
 use super::names::FieldName;
 use super::websocket::SWITCH;
 use crate::content::Recoding;
@@ -53,7 +52,7 @@ pub(crate) struct ResponseParser {
     at: usize,
     status: Option<u16>,
     is_http_10: bool,
-    reason_end: usize,
+    line_end: usize,
     said: Said,
 }
 
@@ -94,14 +93,14 @@ impl ResponseParser {
             };
             let field = Field::new(bytes, self.at, self.at + colon, self.at + length);
             fields.push(field);
-            self.said.observe(field.name, rest.get(colon + 1..length - 2).unwrap_or_default().trim_ascii())?;
+            self.said.observe(field.name, rest.get(colon + 1..length - 2).unwrap_or_default())?;
             self.at += length;
         }
     }
 
-    /// The reason phrase, with the blank before it.
-    pub(crate) fn reason<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        bytes.get(12..self.reason_end).unwrap_or_default()
+    /// The status line behind the version: the status and, if the upstream has said one, the reason phrase.
+    pub(crate) fn status_text<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(9..self.line_end).unwrap_or_default()
     }
 
     /// Whether the answer is of HTTP/1.0.
@@ -134,7 +133,7 @@ impl ResponseParser {
         }
         self.status = Some(status);
         self.is_http_10 = bytes.get(PREFIX.len()) == Some(&b'0');
-        self.reason_end = end;
+        self.line_end = end;
         self.at = end + 2;
         Ok(true)
     }
@@ -168,20 +167,22 @@ impl ResponseParser {
 }
 
 impl Said {
-    fn observe(&mut self, name: FieldName, value: &[u8]) -> Result<(), BadResponse> {
+    /// Takes note of a field. Few are about the message, so only their values are looked at.
+    fn observe(&mut self, name: FieldName, untrimmed: &[u8]) -> Result<(), BadResponse> {
         if name == FieldName::ContentLength {
+            let value = untrimmed.trim_ascii();
             let is_number = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
             if !is_number || self.length.is_some() {
                 return Err(BadResponse);
             }
             self.length = Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')));
         } else if name == FieldName::TransferEncoding {
-            if self.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
+            if self.is_chunked || !untrimmed.trim_ascii().eq_ignore_ascii_case(b"chunked") {
                 return Err(BadResponse);
             }
             self.is_chunked = true;
         } else if name == FieldName::Connection {
-            self.connection.observe(value);
+            self.connection.observe(untrimmed.trim_ascii());
         }
         Ok(())
     }
@@ -213,7 +214,7 @@ fn field_line(rest: &[u8]) -> Result<Option<(usize, usize)>, BadResponse> {
 /// What the gateway adds to, or decides about, a response.
 #[derive(Debug)]
 pub(crate) struct Additions<'a> {
-    /// The value of `X-Request-ID`.
+    /// The line of `X-Request-ID`.
     pub(crate) request_id: &'a [u8],
     /// Lines of `RateLimit` fields; empty for none.
     pub(crate) rate_limit: &'a [u8],
@@ -233,12 +234,12 @@ pub(crate) struct Additions<'a> {
     pub(crate) switches: bool,
 }
 
-/// Writes the head for the client.
-pub(crate) fn write_head(out: &mut Vec<u8>, status: u16, reason: &[u8], fields: Fields<'_>, add: &Additions<'_>) {
+/// Writes the head for the client; `text` is the status with the reason phrase.
+pub(crate) fn write_head(out: &mut Vec<u8>, status: u16, text: &[u8], fields: Fields<'_>, add: &Additions<'_>) {
     out.extend_from_slice(b"HTTP/1.1 ");
-    push_number(out, u64::from(status));
-    out.extend_from_slice(if reason.is_empty() { b" " } else { reason });
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(text);
+    // The blank stands there without a phrase too (RFC 9112, section 4).
+    out.extend_from_slice(if text.len() > 3 { b"\r\n" } else { b" \r\n" });
     let mut has_date = false;
     let mut keeps = |field: &Field, name: &[u8]| match field.name {
         FieldName::HopByHop
@@ -273,7 +274,7 @@ pub(crate) fn write_head(out: &mut Vec<u8>, status: u16, reason: &[u8], fields: 
     if !has_date {
         push_line(out, b"date", add.date);
     }
-    push_line(out, b"x-request-id", add.request_id);
+    out.extend_from_slice(add.request_id);
     out.extend_from_slice(add.rate_limit);
     if matches!(add.body, BodyLength::Chunked) {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");

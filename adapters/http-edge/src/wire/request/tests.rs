@@ -1,9 +1,17 @@
 //! Heads of requests as they are written anew.
 
+use std::net::Ipv4Addr;
+
 use super::super::fields::scan;
 use super::*;
 
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
 fn forward(fields: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
+    forward_from(Sender::Stranger { lines: &stranger_lines(ADDRESS, false) }, fields, change)
+}
+
+fn forward_from(sender: Sender<'_>, fields: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
     let head = format!("GET /a HTTP/1.1\r\n{fields}\r\n");
     let mut list = Vec::new();
     scan(head.as_bytes(), 17, &mut list);
@@ -15,10 +23,8 @@ fn forward(fields: &str, change: impl FnOnce(&mut Forward<'_>)) -> String {
         body: BodyForm::AsItIs,
         authority: b"up:81",
         host: b"shop",
-        peer: b"192.0.2.1",
-        peer_is_trusted: false,
-        is_secure: false,
-        request_id: b"ID",
+        sender,
+        request_id: b"x-request-id: ID\r\n",
         identity: Identity::Anonymous,
         client_cert: None,
         keys: KeyFields::Ours,
@@ -79,10 +85,11 @@ fn a_client_cannot_set_what_only_the_gateway_may() {
 
 #[test]
 fn a_trusted_peer_tells_about_the_client() {
-    let written = forward(
+    let written = forward_from(
+        Sender::Trusted { address: b"192.0.2.1", is_secure: false },
         "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-For: 198.51.100.1\r\nX-Forwarded-Proto: https\r\n\
          X-Forwarded-Host: shop.example\r\n",
-        |forward| forward.peer_is_trusted = true,
+        |_| {},
     );
     assert!(written.contains("x-forwarded-for: 203.0.113.9, 198.51.100.1, 192.0.2.1\r\n"));
     assert!(written.contains("X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\n"));
@@ -91,8 +98,13 @@ fn a_trusted_peer_tells_about_the_client() {
 
 #[test]
 fn a_request_that_came_over_tls_is_told_to_be_so() {
-    let written = forward("X-Forwarded-Proto: http\r\n", |forward| forward.is_secure = true);
-    assert!(written.contains("x-forwarded-proto: https\r\n") && !written.contains("Proto: http\r\n"), "{written}");
+    let lines = stranger_lines(ADDRESS, true);
+    let trusted = Sender::Trusted { address: b"192.0.2.1", is_secure: true };
+    for (fields, sender) in [("X-Forwarded-Proto: http\r\n", Sender::Stranger { lines: &lines }), ("", trusted)] {
+        let written = forward_from(sender, fields, |_| {});
+        assert!(written.contains("x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: https\r\n"), "{written}");
+        assert!(!written.contains("Proto: http\r\n"), "{written}");
+    }
 }
 
 #[test]

@@ -14,12 +14,12 @@ fn rewrite(bytes: &[u8], add: &Additions<'_>) -> String {
     let head = parser.parse(bytes, false, &mut fields).unwrap().unwrap();
     let mut out = Vec::new();
     let add = Additions { connection: head.connection, ..*add };
-    write_head(&mut out, head.status, parser.reason(bytes), Fields::new(bytes, &fields), &add);
+    write_head(&mut out, head.status, parser.status_text(bytes), Fields::new(bytes, &fields), &add);
     String::from_utf8(out).unwrap()
 }
 
 const NOTHING: Additions<'static> = Additions {
-    request_id: b"ID",
+    request_id: b"x-request-id: ID\r\n",
     rate_limit: b"",
     date: b"NOW",
     body: BodyLength::None,
@@ -152,7 +152,7 @@ proptest! {
         if let Ok(Some(head)) = parser.parse(&bytes, false, &mut fields) {
             let mut out = Vec::new();
             let add = Additions { body: head.body, connection: head.connection, ..NOTHING };
-            write_head(&mut out, head.status, parser.reason(&bytes), Fields::new(&bytes, &fields), &add);
+            write_head(&mut out, head.status, parser.status_text(&bytes), Fields::new(&bytes, &fields), &add);
             let again = parse(&out).unwrap().unwrap();
             prop_assert_eq!((again.status, again.body, again.len), (head.status, head.body, out.len()));
         }
