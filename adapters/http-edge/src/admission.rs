@@ -134,7 +134,8 @@ impl RequestView for View<'_> {
     }
 }
 
-/// Decides about a valid head.
+/// Decides about a valid head. Apart from its caller, whose code is long enough.
+#[inline(never)]
 pub(crate) fn decide(
     worker: &Worker,
     peer: &Peer,

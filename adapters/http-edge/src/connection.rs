@@ -11,6 +11,7 @@ mod switched;
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -112,7 +113,10 @@ struct Manners {
 /// Serves a connection to its end; or gives it back, when it speaks HTTP/2.
 pub(crate) async fn serve(worker: Rc<Worker>, transport: Transport, peer: Peer) -> Option<Speaker> {
     let mut connection = Connection::new(worker, transport, peer).await;
-    let mut then = connection.run().await;
+    let mut then = {
+        let mut running = pin!(connection.run());
+        poll_fn(|cx| poll_apart(running.as_mut(), cx)).await
+    };
     if then == Then::Http2 {
         let Connection { client, peer, .. } = connection;
         return Some(Speaker { transport: client.transport, input: client.input, peer });
@@ -129,6 +133,13 @@ pub(crate) async fn serve(worker: Rc<Worker>, transport: Transport, peer: Peer) 
     })
     .await;
     None
+}
+
+/// Polls without becoming a part of who polls: the whole request path would be there twice, for connections of HTTP/1.1 and
+/// for streams of HTTP/2.
+#[inline(never)]
+fn poll_apart<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    future.poll(cx)
 }
 
 /// Tells a client that there are too many connections.
