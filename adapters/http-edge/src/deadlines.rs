@@ -85,7 +85,7 @@ impl Deadlines {
 
 /// How many ticks last at least as long. With 64 bits: limits are set several times for each request.
 fn ticks_of(duration: Duration) -> u32 {
-    const A_SECOND: u64 = 1_000 / TICK.as_millis() as u64;
+    const A_SECOND: u64 = 1_000_000_000 / TICK.subsec_nanos() as u64;
     let of_seconds = duration.as_secs().saturating_mul(A_SECOND);
     let ticks = of_seconds.saturating_add(u64::from(duration.subsec_nanos().div_ceil(TICK.subsec_nanos())));
     u32::try_from(ticks).unwrap_or(NEVER)

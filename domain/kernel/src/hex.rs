@@ -22,10 +22,10 @@ pub fn encode_hex(bytes: &[u8]) -> String {
 /// A UUID in its hyphenated form (RFC 9562, section 4). Every request's id is spelt by this, and more than once.
 pub(crate) fn spell_uuid(value: u128) -> [u8; 36] {
     let mut text = *b"........-....-....-....-............";
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = value.to_be_bytes();
-    let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
-    let [first, second, third, last] = words.map(|word| spell_word(u32::from_be_bytes(word)));
-    let ((second, third), (fourth, fifth)) = (second.split_at(4), third.split_at(4));
+    let bytes = value.to_be_bytes();
+    let mut words = bytes.as_chunks::<4>().0.iter().map(|word| spell_word(u32::from_be_bytes(*word)));
+    let [first, middle, next, last] = std::array::from_fn(|_| words.next().unwrap_or_default());
+    let ((second, third), (fourth, fifth)) = (middle.split_at(4), next.split_at(4));
     let mut put = |at: usize, digits: &[u8]| {
         if let Some(place) = text.get_mut(at..at + digits.len()) {
             place.copy_from_slice(digits);

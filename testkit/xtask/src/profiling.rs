@@ -22,14 +22,13 @@ const LEVEL: i32 = 19;
 /// What LLVM is told beside. What the profile knows not to run is put elsewhere, and what runs in the order in which it
 /// does: between two system calls the processor has forgotten most code, so that less of it is less to read again. That
 /// some code is newer than the profile is no news for whoever builds.
-const LAYOUT: [&str; 3] =
-    ["-enable-split-machine-functions", "-enable-ext-tsp-block-placement", "-no-pgo-warn-mismatch"];
+const LAYOUT: &str = "-C llvm-args=-enable-split-machine-functions -C llvm-args=-enable-ext-tsp-block-placement \
+                      -C llvm-args=-no-pgo-warn-mismatch";
 
 /// How rustc is told to use the profile.
 pub(crate) fn flags() -> Result<String> {
     let unpacked = unpack().context("the profile cannot be unpacked")?;
-    let layout: String = LAYOUT.iter().map(|argument| format!(" -C llvm-args={argument}")).collect();
-    Ok(format!("{STATIC}{layout} -C profile-use={}", unpacked.display()))
+    Ok(format!("{STATIC} {LAYOUT} -C profile-use={}", unpacked.display()))
 }
 
 /// Where rustc can read it. Another profile has another name. One that is there already is left alone: cargo builds all anew
