@@ -170,6 +170,15 @@ mod tests {
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
     #[test]
+    fn a_host_that_was_valid_before_does_not_excuse_the_next_one() {
+        let mut framing = RequestFraming::new(Limits::default());
+        for _ in 0..2 {
+            assert!(matches!(framing.feed(GET), Step::Head(_)));
+        }
+        assert_eq!(framing.feed(b"GET / HTTP/1.1\r\nHost: a:\r\n\r\n"), Step::Violation(Violation::BadHost));
+    }
+
+    #[test]
     fn whole_head_without_a_body_is_one_step() {
         let mut framing = RequestFraming::new(Limits::default());
         let Step::Head(head) = framing.feed(GET) else { panic!("a head") };
