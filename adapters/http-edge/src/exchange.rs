@@ -81,8 +81,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) is_http_10: bool,
     /// The connection is to be closed after this response.
     pub(crate) close: bool,
-    /// The line of `X-Request-ID`.
-    pub(crate) request_id: &'a [u8],
+    /// The field `X-Request-ID` with the end of its line.
+    pub(crate) request_id_line: &'a [u8],
     /// Lines of the response's head.
     pub(crate) extra: &'a [u8],
     /// Until the response head.

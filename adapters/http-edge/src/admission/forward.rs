@@ -77,7 +77,7 @@ impl Admission<'_> {
             authority: own_host.unwrap_or(&target.target.authority),
             host: asked.host,
             sender: self.peer.sender(),
-            request_id: request.tag.line(),
+            request_id_line: request.tag.line(),
             identity,
             client_cert: self.peer.certificate.as_deref().filter(|_| action.client_cert).map(|shown| &*shown.field),
             keys: if reads { KeyFields::Ours } else { KeyFields::OnlyRecognised },

@@ -176,7 +176,7 @@ impl Connection {
             },
             is_http_10: manners.is_http_10(),
             close: manners.close,
-            request_id: request.tag.line(),
+            request_id_line: request.tag.line(),
             extra: &self.drafts.extra,
             head_limit: course.head_limit_at(sent),
             total: course.total,

@@ -235,7 +235,7 @@ impl Exchange<'_> {
             let close = self.terms.close || draining || self.client.ended || !self.upload.is_done();
             self.download.closes_client |= close;
             let additions = Additions {
-                request_id: self.terms.request_id,
+                request_id_line: self.terms.request_id_line,
                 rate_limit: self.terms.extra,
                 date: &self.worker.date.get(),
                 body,

@@ -25,7 +25,7 @@ impl Socket {
     }
 
     /// Reads what there is; nothing when that has to be waited for.
-    pub(super) fn try_read(&self, room: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
+    fn try_read(&self, room: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
         let bytes = room.initialize_unfilled();
         let most = bytes.len();
         let received = try_io(&self.0, Interest::READABLE, most, || Ok(recv(&self.0, bytes, RecvFlags::empty())?.0))?;

@@ -69,8 +69,8 @@ pub(crate) struct Forward<'a> {
     pub(crate) host: &'a [u8],
     /// The other end of the client's connection.
     pub(crate) sender: Sender<'a>,
-    /// The line of `X-Request-ID`.
-    pub(crate) request_id: &'a [u8],
+    /// The field `X-Request-ID` with the end of its line.
+    pub(crate) request_id_line: &'a [u8],
     pub(crate) identity: Identity<'a>,
     /// The certificate that the client has shown, for an upstream that is to know.
     pub(crate) client_cert: Option<&'a [u8]>,
@@ -104,7 +104,7 @@ impl Forward<'_> {
         }
         out.extend_from_slice(self.te);
         self.write_forwarded(out);
-        out.extend_from_slice(self.request_id);
+        out.extend_from_slice(self.request_id_line);
         self.write_identity(out);
         out.extend_from_slice(b"\r\n");
         authority

@@ -214,8 +214,8 @@ fn field_line(rest: &[u8]) -> Result<Option<(usize, usize)>, BadResponse> {
 /// What the gateway adds to, or decides about, a response.
 #[derive(Debug)]
 pub(crate) struct Additions<'a> {
-    /// The line of `X-Request-ID`.
-    pub(crate) request_id: &'a [u8],
+    /// The field `X-Request-ID` with the end of its line.
+    pub(crate) request_id_line: &'a [u8],
     /// Lines of `RateLimit` fields; empty for none.
     pub(crate) rate_limit: &'a [u8],
     /// The value of `Date`, where the upstream gave none.
@@ -274,7 +274,7 @@ pub(crate) fn write_head(out: &mut Vec<u8>, status: u16, text: &[u8], fields: Fi
     if !has_date {
         push_line(out, b"date", add.date);
     }
-    out.extend_from_slice(add.request_id);
+    out.extend_from_slice(add.request_id_line);
     out.extend_from_slice(add.rate_limit);
     if matches!(add.body, BodyLength::Chunked) {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");

@@ -24,7 +24,7 @@ fn forward_from(sender: Sender<'_>, fields: &str, change: impl FnOnce(&mut Forwa
         authority: b"up:81",
         host: b"shop",
         sender,
-        request_id: b"x-request-id: ID\r\n",
+        request_id_line: b"x-request-id: ID\r\n",
         identity: Identity::Anonymous,
         client_cert: None,
         keys: KeyFields::Ours,

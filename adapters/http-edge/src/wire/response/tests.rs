@@ -19,7 +19,7 @@ fn rewrite(bytes: &[u8], add: &Additions<'_>) -> String {
 }
 
 const NOTHING: Additions<'static> = Additions {
-    request_id: b"x-request-id: ID\r\n",
+    request_id_line: b"x-request-id: ID\r\n",
     rate_limit: b"",
     date: b"NOW",
     body: BodyLength::None,
