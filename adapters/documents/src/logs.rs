@@ -1,6 +1,6 @@
 //! Request logs as JSON: the line a gateway writes, and the item that the REST API answers.
 
-use novagate_kernel::Name;
+use novagate_kernel::{ConsumerId, Name};
 use novagate_ports_control::outbound::LogRow;
 use novagate_ports_edge::LoggedRequest;
 use serde::{Deserialize, Serialize};
@@ -76,15 +76,15 @@ impl LogLineWriter {
         into.extend_from_slice(b"{\"at\":\"");
         self.0.push(into, request.at);
         into.extend_from_slice(b"\",\"requestId\":");
-        push_id(into, request.request_id.spelt());
+        push_plain(into, request.request_id.spelt());
         into.extend_from_slice(b",\"method\":");
         push_plain(into, request.method.as_str());
         into.extend_from_slice(b",\"path\":");
         push_text(into, request.path);
         into.extend_from_slice(b",\"route\":");
-        push_or_null(into, request.route, push_name);
+        push_or_null(into, request.route.map(Name::as_str), push_plain);
         into.extend_from_slice(b",\"service\":");
-        push_or_null(into, request.service, push_name);
+        push_or_null(into, request.service.map(Name::as_str), push_plain);
         into.extend_from_slice(b",\"status\":");
         push_number(into, u32::from(request.status));
         into.extend_from_slice(b",\"latencyUs\":");
@@ -92,7 +92,7 @@ impl LogLineWriter {
         into.extend_from_slice(b",\"upstreamUs\":");
         push_or_null(into, request.upstream_us, push_number);
         into.extend_from_slice(b",\"consumerId\":");
-        push_or_null(into, request.consumer, |into, id| push_id(into, id.spelt()));
+        push_or_null(into, request.consumer.map(ConsumerId::spelt), push_plain);
         into.extend_from_slice(b",\"code\":");
         push_or_null(into, request.code, |into, code| push_plain(into, code.as_str()));
         into.extend_from_slice(b"}\n");
@@ -107,14 +107,10 @@ fn push_or_null<T>(into: &mut Vec<u8>, value: Option<T>, push: impl FnOnce(&mut 
 }
 
 /// A text in which nothing needs escaping.
-fn push_plain(into: &mut Vec<u8>, text: &str) {
+fn push_plain(into: &mut Vec<u8>, text: impl AsRef<[u8]>) {
     into.push(b'"');
-    into.extend_from_slice(text.as_bytes());
+    into.extend_from_slice(text.as_ref());
     into.push(b'"');
-}
-
-fn push_name(into: &mut Vec<u8>, name: &Name) {
-    push_plain(into, name.as_str());
 }
 
 /// A text of a tenant's choice.
@@ -129,19 +125,13 @@ fn push_text(into: &mut Vec<u8>, text: &str) {
     }
 }
 
-fn push_id(into: &mut Vec<u8>, spelt: [u8; 36]) {
-    into.push(b'"');
-    into.extend_from_slice(&spelt);
-    into.push(b'"');
-}
-
 fn push_number(into: &mut Vec<u8>, number: u32) {
     into.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
-    use novagate_kernel::{ConsumerId, ErrorCode, LogId, NodeId, RequestId, RouteId, Timestamp};
+    use novagate_kernel::{ErrorCode, LogId, NodeId, RequestId, RouteId, Timestamp};
     use novagate_records::MethodLabel;
 
     use super::*;
