@@ -58,7 +58,7 @@ pub fn instructions(scope: &Scope) -> Result<Report> {
         "{}; {version}. User-space instructions of all threads of the gateway for one request of a kept connection: the \
          difference between {} and {WARM} requests. Kernel and waiting are not in it. The known numbers are those of \
          the `release` profile, which every change is checked with. Lines are the 64 bytes of code that a processor reads \
-         at a time: between two calls of the kernel it has forgotten most of them.\n\n{}",
+         at a time; those are counted that at least every other request reads.\n\n{}",
         machine::describe(),
         WARM + MEASURED,
         table(&["request", "instructions", "known", "ratio", "lines of code"], &rows)

@@ -20,15 +20,15 @@ const PROFILE: &str = "apps/gateway/gateway.profdata.zst";
 const LEVEL: i32 = 19;
 
 /// What LLVM is told beside. What the profile knows not to run is put elsewhere, and what runs in the order in which it
-/// does: between two system calls the processor has forgotten most code, so that less of it is less to read again. That
-/// some code is newer than the profile is no news for whoever builds.
-const LAYOUT: &str = "-C llvm-args=-enable-split-machine-functions -C llvm-args=-enable-ext-tsp-block-placement \
+/// does, so that a request reads less code (docs/adr/0036). That some code is newer than the profile is no news for whoever
+/// builds.
+const LLVM: &str = "-C llvm-args=-enable-split-machine-functions -C llvm-args=-enable-ext-tsp-block-placement \
                       -C llvm-args=-no-pgo-warn-mismatch";
 
 /// How rustc is told to use the profile.
 pub(crate) fn flags() -> Result<String> {
     let unpacked = unpack().context("the profile cannot be unpacked")?;
-    Ok(format!("{STATIC} {LAYOUT} -C profile-use={}", unpacked.display()))
+    Ok(format!("{STATIC} {LLVM} -C profile-use={}", unpacked.display()))
 }
 
 /// Where rustc can read it. Another profile has another name. One that is there already is left alone: cargo builds all anew
