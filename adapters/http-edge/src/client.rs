@@ -33,10 +33,15 @@ impl Client {
         Self { transport, framing, input, output, sent: 0, ended: false, is_cut: false }
     }
 
-    /// Receives into the buffer; 0 is the end of the stream or a full buffer.
+    /// Receives into the buffer; 0 is the end of the stream or a full buffer. While it waits for the first byte it holds no
+    /// memory.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, store: &BufferStore) -> Poll<io::Result<usize>> {
         self.input.provide(store);
-        self.transport.poll_fill(cx, &mut self.input)
+        let received = self.transport.poll_fill(cx, &mut self.input);
+        if received.is_pending() {
+            self.input.give_back(store);
+        }
+        received
     }
 
     /// Whether something is to be sent.
@@ -86,5 +91,36 @@ impl Client {
             // Whoever does not take it learns of the end from the connection.
             let _ = self.transport.poll_shutdown(cx);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Waker;
+
+    use novagate_framing::Limits;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_has_sent_nothing_takes_no_memory_and_one_that_has_keeps_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut there = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (here, _) = listener.accept().await.unwrap();
+        let store = BufferStore::default();
+        let mut client = Client::new(Transport::plain(here), RequestFraming::new(Limits::default()));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(client.poll_fill(&mut cx, &store).is_pending());
+        assert!(client.input.room().is_empty(), "it waits without a buffer");
+        there.write_all(b"GET").await.unwrap();
+        assert_eq!(poll_fn(|cx| client.poll_fill(cx, &store)).await.unwrap(), 3);
+        assert!(client.poll_fill(&mut cx, &store).is_pending());
+        assert_eq!(client.input.unread(), b"GET");
+        client.input.consume(3);
+        assert!(client.poll_fill(&mut cx, &store).is_pending());
+        assert!(client.input.room().is_empty(), "all of it was used");
     }
 }

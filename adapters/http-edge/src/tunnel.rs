@@ -110,10 +110,7 @@ impl<'a> Tunnel<'a> {
                     }
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(_reset)) => return Err(ClientGone),
-                    Poll::Pending => {
-                        self.client.input.give_back(&self.worker.buffers);
-                        return Ok(moved);
-                    }
+                    Poll::Pending => return Ok(moved),
                 }
             }
             moved = true;
@@ -144,10 +141,7 @@ impl<'a> Tunnel<'a> {
                     Poll::Ready(Ok(0)) => self.down = Way::Ending,
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(fault)) => self.on_upstream_fault(&fault),
-                    Poll::Pending => {
-                        self.conn.input.give_back(&self.worker.buffers);
-                        return Ok(moved);
-                    }
+                    Poll::Pending => return Ok(moved),
                 }
             }
             moved = true;

@@ -103,7 +103,7 @@ impl Exchange<'_> {
                 moved = Moved::Yes;
                 continue;
             }
-            if self.conn.input.is_full() && !self.conn.input.is_empty() && !self.conn.input.grow(MAX_RESPONSE_HEAD) {
+            if self.conn.input.is_full() && !self.conn.input.grow(MAX_RESPONSE_HEAD) {
                 return Err(self.invalid());
             }
             match self.poll_upstream(cx) {

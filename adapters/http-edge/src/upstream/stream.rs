@@ -26,10 +26,15 @@ impl UpstreamConn {
         Self { transport, input: Buffer::new(), reused: false, slot: None, generation: 0 }
     }
 
-    /// Receives into the buffer; 0 is the end of the stream or a full buffer.
+    /// Receives into the buffer; 0 is the end of the stream or a full buffer. While it waits for the first byte it holds no
+    /// memory.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, store: &BufferStore) -> Poll<io::Result<usize>> {
         self.input.provide(store);
-        self.transport.poll_fill(cx, &mut self.input)
+        let received = self.transport.poll_fill(cx, &mut self.input);
+        if received.is_pending() {
+            self.input.give_back(store);
+        }
+        received
     }
 
     /// Sends all of these bytes, of which so many were sent before.

@@ -58,9 +58,9 @@ impl Buffer {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// Whether there is no room for another byte.
+    /// Whether it holds as much as it can; one without memory does not.
     pub(crate) const fn is_full(&self) -> bool {
-        self.end - self.start == self.bytes.len()
+        !self.is_empty() && self.end - self.start == self.bytes.len()
     }
 
     /// Takes over bytes that were written into the room.
@@ -87,7 +87,7 @@ impl Buffer {
 
     /// Gives its memory back, if nothing is in it.
     pub(crate) fn give_back(&mut self, store: &BufferStore) {
-        if !self.is_empty() {
+        if !self.is_empty() || self.bytes.is_empty() {
             return;
         }
         let bytes = std::mem::take(&mut self.bytes);
@@ -112,7 +112,7 @@ mod tests {
     fn bytes_come_out_in_the_order_they_came_in() {
         let store = BufferStore::default();
         let mut buffer = Buffer::default();
-        assert!(buffer.room().is_empty());
+        assert!(buffer.room().is_empty() && !buffer.is_full());
         buffer.provide(&store);
         push(&mut buffer, b"abc");
         buffer.consume(1);
