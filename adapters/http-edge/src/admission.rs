@@ -52,6 +52,13 @@ pub(crate) struct Request {
     pub(crate) consumer: Option<ConsumerId>,
 }
 
+/// A request with what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub(crate) request: Request,
+    pub(crate) outcome: Result<Admitted, Refusal>,
+}
+
 /// What becomes of a request that was admitted.
 #[derive(Debug)]
 pub(crate) enum Admitted {
@@ -136,13 +143,7 @@ impl RequestView for View<'_> {
 
 /// Decides about a valid head. Apart from its caller, whose code is long enough.
 #[inline(never)]
-pub(crate) fn decide(
-    worker: &Worker,
-    peer: &Peer,
-    head: &[u8],
-    info: &HeadInfo,
-    drafts: &mut Drafts,
-) -> (Request, Result<Admitted, Refusal>) {
+pub(crate) fn decide(worker: &Worker, peer: &Peer, head: &[u8], info: &HeadInfo, drafts: &mut Drafts) -> Decided {
     drafts.extra.clear();
     drafts.uncounted = None;
     let mut list = worker.fields.borrow_mut();
@@ -159,15 +160,15 @@ pub(crate) fn decide(
         consumer: None,
     };
     let Some(generation) = request.generation.clone() else {
-        return (request, Err(Refusal::of(ErrorCode::NotReady)));
+        return Decided { request, outcome: Err(Refusal::of(ErrorCode::NotReady)) };
     };
     if worker.shedding.borrow_mut().refuses() {
         add(&worker.cells.shed, 1);
-        return (request, Err(SHED));
+        return Decided { request, outcome: Err(SHED) };
     }
     let admission = Admission { worker, peer, head, info, fields };
     let outcome = admission.decide(&generation, &mut request, drafts);
-    (request, outcome)
+    Decided { request, outcome }
 }
 
 fn tag(worker: &Worker, fields: Fields<'_>) -> RequestTag {

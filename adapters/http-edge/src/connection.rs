@@ -21,7 +21,7 @@ use novagate_kernel::ErrorCode;
 use tokio::net::TcpStream;
 
 use self::switched::Switched;
-use crate::admission::{Admitted, Drafts, decide};
+use crate::admission::{Admitted, Decided, Drafts, decide};
 use crate::client::Client;
 use crate::deadlines::Deadline;
 use crate::http2::{Speaker, is_preface};
@@ -212,13 +212,8 @@ impl Connection {
             match self.client.poll_fill(cx, &self.worker.buffers) {
                 Poll::Ready(Ok(count)) if count > 0 => {}
                 Poll::Ready(_) => return Poll::Ready(Next::Over),
-                Poll::Pending => {
-                    // What was readable was TLS's own.
-                    if self.client.input.is_empty() {
-                        self.client.rest(&self.worker.buffers);
-                    }
-                    return self.late();
-                }
+                // What was readable was TLS's own, or part of a head.
+                Poll::Pending => return self.late(),
             }
         }
     }
@@ -242,32 +237,31 @@ impl Connection {
     /// Decides about a request and sees it through.
     async fn request(&mut self, info: &HeadInfo) -> Then {
         let manners = Manners::of(info, self.client.input.unread());
-        let decided = {
-            let head = self.client.input.unread().get(..info.len).unwrap_or_default();
-            let (worker, peer, drafts) = (&*self.worker, &self.peer, &mut self.drafts);
-            // A defect in a decision costs one request; the buffers it wrote into are cleared before they are used again.
-            catch_unwind(AssertUnwindSafe(|| decide(worker, peer, head, info, drafts)))
-        };
+        // It is too long to be moved about: where it is put it stays.
+        let mut decided = None;
+        let head = self.client.input.unread().get(..info.len).unwrap_or_default();
+        let (worker, peer, drafts) = (&*self.worker, &self.peer, &mut self.drafts);
+        // A defect in a decision costs one request; the buffers it wrote into are cleared before they are used again.
+        let deciding = AssertUnwindSafe(|| decided = Some(decide(worker, peer, head, info, drafts)));
+        let _panic = catch_unwind(deciding);
         self.client.input.consume(info.len);
-        match decided {
-            Ok((request, Ok(admitted))) => {
-                if let Some(uncounted) = self.drafts.uncounted.take()
-                    && let Err(refusal) = uncounted.count(&self.worker, &mut self.drafts.extra).await
-                {
-                    return self.refuse(&request, refusal, &manners).await;
-                }
-                match admitted {
-                    Admitted::Forward(passage) => self.proxy(request, passage, &manners).await,
-                    Admitted::Redirect(status) => self.redirect(&request, status, &manners).await,
-                }
-            }
-            Ok((request, Err(refusal))) => self.refuse(&request, refusal, &manners).await,
-            Err(_panic) => {
-                add(&self.worker.cells.panics, 1);
-                self.drafts = Drafts::default();
-                let request = self.unknown_request();
-                self.refuse(&request, Refusal::of(ErrorCode::Internal), &manners).await
-            }
+        // The head for the upstream is a draft: while that answers, the client's buffer serves others.
+        self.client.rest(&self.worker.buffers);
+        let Some(Decided { request, outcome }) = &mut decided else {
+            add(&self.worker.cells.panics, 1);
+            self.drafts = Drafts::default();
+            let request = self.unknown_request();
+            return self.refuse(&request, Refusal::of(ErrorCode::Internal), &manners).await;
+        };
+        if let Some(uncounted) = self.drafts.uncounted.take()
+            && let Err(refusal) = uncounted.count(&self.worker, &mut self.drafts.extra).await
+        {
+            return self.refuse(request, refusal, &manners).await;
+        }
+        match outcome {
+            Ok(Admitted::Forward(passage)) => self.proxy(request, passage, &manners).await,
+            Ok(Admitted::Redirect(status)) => self.redirect(request, *status, &manners).await,
+            Err(refusal) => self.refuse(request, *refusal, &manners).await,
         }
     }
 }

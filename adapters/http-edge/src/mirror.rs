@@ -116,8 +116,10 @@ impl MirroredRequest {
             (Some(conn), _) => conn,
             (None, None) => connect(worker, target, *protocol, *limit).await.ok()?,
             (None, Some(bound)) => {
-                let slot = Some(bound.take()?);
-                UpstreamConn { slot, ..connect(worker, target, *protocol, *limit).await.ok()? }
+                let slot = bound.take()?;
+                let mut conn = connect(worker, target, *protocol, *limit).await.ok()?;
+                conn.slot = Some(slot);
+                conn
             }
         };
         if let Some(trailers) = trailers {
@@ -168,7 +170,7 @@ impl Answer {
                 Self::Head(parser, fields) => {
                     let Some(head) = parser.parse(unread, asks_head_only, fields).map_err(drop)? else {
                         // A head that fills the buffer is more than is worth reading.
-                        return if is_stuck(conn) { Err(()) } else { Ok(None) };
+                        return if conn.input.is_full() { Err(()) } else { Ok(None) };
                     };
                     conn.input.consume(head.len);
                     *self = match head.body {
@@ -190,7 +192,7 @@ impl Answer {
                 Self::Chunks(decoder) => {
                     let so_far = decoder.decode(unread, |_part| {}).map_err(drop)?;
                     conn.input.consume(so_far.consumed);
-                    return if is_stuck(conn) { Err(()) } else { Ok(so_far.ended.then_some(true)) };
+                    return if conn.input.is_full() { Err(()) } else { Ok(so_far.ended.then_some(true)) };
                 }
                 Self::Rest => {
                     let len = unread.len();
@@ -200,9 +202,4 @@ impl Answer {
             }
         }
     }
-}
-
-/// Whether nothing more can be received and nothing of what was can be used.
-fn is_stuck(conn: &UpstreamConn) -> bool {
-    !conn.input.is_empty() && conn.input.is_full()
 }

@@ -32,7 +32,7 @@ pub(super) struct Course<'a> {
     pub(super) generation: &'a Generation,
     pub(super) service: &'a CompiledService,
     pub(super) upstream: &'a Upstream,
-    pub(super) passage: Passage,
+    pub(super) passage: &'a mut Passage,
     /// Targets that were tried in vain.
     pub(super) tried: Vec<usize>,
     /// The one other target of a request whose connection could not be made was taken.
@@ -204,7 +204,7 @@ impl Course<'_> {
         if counts { self.generation.cells.service(self.passage.service) } else { None }
     }
 
-    pub(super) fn put_idle(&self, conn: UpstreamConn, now: Instant, connection: &Connection) {
+    pub(super) fn put_idle(&self, conn: Box<UpstreamConn>, now: Instant, connection: &Connection) {
         if let Some(candidate) = self.upstream.targets.get(self.passage.candidate) {
             candidate.target.put_idle(conn, now, &connection.worker.buffers);
         }

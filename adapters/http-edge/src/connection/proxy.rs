@@ -33,17 +33,17 @@ const CIRCUIT_OPEN: Refusal =
 
 impl Connection {
     /// Sends a request to its service and the response to the client.
-    pub(super) async fn proxy(&mut self, request: Request, passage: Passage, manners: &Manners) -> Then {
-        let Some(generation) = request.generation.clone() else { return Then::Close };
+    pub(super) async fn proxy(&mut self, request: &Request, passage: &mut Passage, manners: &Manners) -> Then {
+        let Some(generation) = &request.generation else { return Then::Close };
         let Some((service, upstream)) = generation.service(passage.service) else { return Then::Close };
         if let Some(most) = passage.max_body {
             self.client.framing.narrow_body(most);
         }
         let head_limit = passage.timeout.unwrap_or(self.worker.shared.settings.timeouts.proxy);
-        let (total_timeout, is_clients) = self.total_timeout(&passage);
+        let (total_timeout, is_clients) = self.total_timeout(passage);
         let total = total_timeout.map_or(u32::MAX, |limit| self.deadline.tick_after(limit));
         let mut course = Course {
-            generation: &generation,
+            generation,
             service,
             upstream,
             passage,
@@ -60,11 +60,11 @@ impl Connection {
             running: None,
         };
         let Ok(_running) = upstream.run(service) else {
-            return self.fail(&request, &course, ErrorCode::Overloaded, manners).await;
+            return self.fail(request, &course, ErrorCode::Overloaded, manners).await;
         };
         course.prepare_tries(&self.drafts.head, &self.deadline, manners);
         let Some(mut body) = self.body(&mut course, manners) else {
-            return self.fail(&request, &course, ErrorCode::Overloaded, manners).await;
+            return self.fail(request, &course, ErrorCode::Overloaded, manners).await;
         };
         if manners.expects_continue && self.client.input.is_empty() {
             self.client.output.extend_from_slice(CONTINUE);
@@ -72,9 +72,9 @@ impl Connection {
         loop {
             let mut conn = match self.obtain(&mut course).await {
                 Ok(conn) => conn,
-                Err(code) => return self.fail(&request, &course, code, manners).await,
+                Err(code) => return self.fail(request, &course, code, manners).await,
             };
-            let (sent, end, outcome) = self.exchange(&request, &mut course, (&mut conn, &mut body), manners).await;
+            let (sent, end, outcome) = self.exchange(request, &mut course, (&mut conn, &mut body), manners).await;
             let end = course.judge(end, &outcome);
             course.note_end(end, &outcome, upstream_us(sent, &outcome), self);
             match end {
@@ -84,10 +84,10 @@ impl Connection {
                     course.note_timeout(code);
                     self.next_try(&mut course, conn).await;
                 }
-                End::Failed(code) => return self.fail(&request, &course, code, manners).await,
-                End::Violated(refusal) => return self.refuse(&request, refusal, manners).await,
+                End::Failed(code) => return self.fail(request, &course, code, manners).await,
+                End::Violated(refusal) => return self.refuse(request, refusal, manners).await,
                 End::Complete { .. } | End::Switched | End::Aborted(_) | End::ClientGone => {
-                    return self.conclude(&request, &mut course, conn, (end, outcome), (manners.started, sent));
+                    return self.conclude(request, &mut course, conn, (end, outcome), (manners.started, sent));
                 }
             }
         }
@@ -107,7 +107,7 @@ impl Connection {
         &mut self,
         request: &Request,
         course: &mut Course<'_>,
-        conn: UpstreamConn,
+        conn: Box<UpstreamConn>,
         (end, outcome): (End, Outcome),
         (started, sent): (Instant, Instant),
     ) -> Then {
@@ -140,7 +140,7 @@ impl Connection {
 
     /// The body as it goes on, with the mirror's copy that waits for it. Nothing when there is no room for its decoder.
     fn body(&self, course: &mut Course<'_>, manners: &Manners) -> Option<RequestBody> {
-        let copy = self.copy(&mut course.passage, manners);
+        let copy = self.copy(course.passage, manners);
         match course.passage.decoding {
             None => Some(RequestBody::new(manners.body, course.kept_body(), copy)),
             // What is decoded on its way is not there to be copied.
@@ -203,7 +203,7 @@ impl Connection {
     }
 
     /// A connection to the chosen target, or to another one when that cannot be reached.
-    async fn obtain(&mut self, course: &mut Course<'_>) -> Result<UpstreamConn, ErrorCode> {
+    async fn obtain(&mut self, course: &mut Course<'_>) -> Result<Box<UpstreamConn>, ErrorCode> {
         loop {
             let candidate = course.upstream.targets.get(course.passage.candidate).ok_or(ErrorCode::NoHealthyTargets)?;
             course.running = Some(Running::at(&candidate.target));
@@ -220,7 +220,10 @@ impl Connection {
                 connect(&self.worker, &candidate.target, protocol, longest.min(left)).await
             };
             let fault = match connected {
-                Ok(conn) => return Ok(UpstreamConn { slot, ..conn }),
+                Ok(mut conn) => {
+                    conn.slot = slot;
+                    return Ok(conn);
+                }
                 Err(fault) => fault,
             };
             if matches!(fault, ConnectFault::NotAgreed | ConnectFault::NoTls) {
@@ -257,7 +260,7 @@ impl Connection {
     }
 
     /// Prepares another try after one that has reached its target.
-    async fn next_try(&mut self, course: &mut Course<'_>, conn: UpstreamConn) {
+    async fn next_try(&mut self, course: &mut Course<'_>, conn: Box<UpstreamConn>) {
         // What may still come on it belongs to nobody.
         drop(conn);
         course.tried.push(course.passage.candidate);

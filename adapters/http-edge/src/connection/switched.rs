@@ -17,7 +17,7 @@ use crate::upstream::stream::UpstreamConn;
 
 /// What a tunnel is made of beside the client's connection.
 pub(super) struct Switched {
-    conn: UpstreamConn,
+    conn: Box<UpstreamConn>,
     grounds: Grounds,
 }
 
@@ -26,7 +26,7 @@ struct Counted<'a>(&'a AtomicU64);
 
 impl Connection {
     /// Keeps what the tunnel needs, for when the request has let go of everything else.
-    pub(super) fn switch(&mut self, conn: UpstreamConn, grounds: Option<Box<Grounds>>) -> Then {
+    pub(super) fn switch(&mut self, conn: Box<UpstreamConn>, grounds: Option<Box<Grounds>>) -> Then {
         // Only what was offered is accepted, and offers come with their grounds.
         let Some(grounds) = grounds else { return Then::Close };
         self.switched = Some(Box::new(Switched { conn, grounds: *grounds }));

@@ -273,7 +273,7 @@ impl<'a> Exchange<'a> {
             hedges.how.note_failed(hedges.primary, false, &self.worker.shared.board);
         }
         hedges.how.count(UpstreamEvent::HedgeWon);
-        swap(self.conn, &mut conn);
+        swap(self.conn, &mut *conn);
         self.download = Download::default();
         self.upload.finish();
         self.quiet.upstream = false;

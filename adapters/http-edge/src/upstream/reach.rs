@@ -12,13 +12,14 @@ use crate::worker::Worker;
 
 /// A connection that is there already: an idle one, or a stream on one that is shared. `is_second`: an old one has failed
 /// this request before, so none is trusted to be more than new.
-pub(crate) fn kept(target: &UpstreamTarget, protocol: Protocol, is_second: bool) -> Option<UpstreamConn> {
+pub(crate) fn kept(target: &UpstreamTarget, protocol: Protocol, is_second: bool) -> Option<Box<UpstreamConn>> {
     match protocol {
         Protocol::Http1 if is_second => None,
         Protocol::Http1 => target.take_idle(),
         Protocol::Http2 => {
-            let conn = target.http2.take(target.url.tls)?;
-            Some(UpstreamConn { reused: conn.reused && !is_second, ..conn })
+            let mut conn = target.http2.take(target.url.tls)?;
+            conn.reused &= !is_second;
+            Some(Box::new(conn))
         }
     }
 }
@@ -29,10 +30,11 @@ pub(crate) async fn connect(
     target: &Rc<UpstreamTarget>,
     protocol: Protocol,
     limit: Duration,
-) -> Result<UpstreamConn, ConnectFault> {
-    match protocol {
-        Protocol::Http1 => worker.shared.connector.connect(target, limit).await,
-        // In a box: requests over HTTP/1.1 need not have room for it.
+) -> Result<Box<UpstreamConn>, ConnectFault> {
+    // In boxes: requests on connections that are there need not have room for it.
+    let made = match protocol {
+        Protocol::Http1 => Box::pin(worker.shared.connector.connect(target, limit)).await,
         Protocol::Http2 => Box::pin(target.http2.open(worker, target, limit)).await,
-    }
+    };
+    made.map(Box::new)
 }

@@ -54,7 +54,7 @@ pub(crate) struct UpstreamTarget {
 
 #[derive(Debug)]
 struct Idle {
-    conn: UpstreamConn,
+    conn: Box<UpstreamConn>,
     since: Instant,
 }
 
@@ -76,13 +76,13 @@ impl UpstreamTarget {
     }
 
     /// An idle connection that was still open when last heard of.
-    pub(crate) fn take_idle(&self) -> Option<UpstreamConn> {
+    pub(crate) fn take_idle(&self) -> Option<Box<UpstreamConn>> {
         let mut idle = self.idle.borrow_mut();
         std::iter::from_fn(|| idle.pop()).find_map(|idle| idle.conn.transport.is_quiet().then_some(idle.conn))
     }
 
     /// Keeps a connection whose exchange is complete on both sides.
-    pub(crate) fn put_idle(&self, mut conn: UpstreamConn, now: Instant, store: &BufferStore) {
+    pub(crate) fn put_idle(&self, mut conn: Box<UpstreamConn>, now: Instant, store: &BufferStore) {
         conn.input.give_back(store);
         if conn.transport.is_stream() {
             return;

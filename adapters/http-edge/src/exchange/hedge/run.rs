@@ -24,7 +24,7 @@ use crate::wire::response::{MAX_RESPONSE_HEAD, ResponseParser};
 use crate::worker::Worker;
 
 /// A connection that is being made.
-pub(super) type Reaching<'a> = Pin<Box<dyn Future<Output = Result<UpstreamConn, ConnectFault>> + 'a>>;
+pub(super) type Reaching<'a> = Pin<Box<dyn Future<Output = Result<Box<UpstreamConn>, ConnectFault>> + 'a>>;
 
 /// A request under way.
 pub(super) struct Run<'a> {
@@ -41,7 +41,7 @@ pub(super) struct Run<'a> {
 
 enum Stage<'a> {
     Reaching(Reaching<'a>),
-    Talking { conn: UpstreamConn, sent: usize },
+    Talking { conn: Box<UpstreamConn>, sent: usize },
 }
 
 /// What has become of it.
@@ -59,7 +59,7 @@ pub(super) enum Answer {
 
 /// Where it gets its connection.
 pub(super) enum Place<'a> {
-    Old(UpstreamConn),
+    Old(Box<UpstreamConn>),
     /// Room for a new one, and leave to wait for it.
     New(Option<Slot>, Option<Permit<'a>>),
 }
@@ -77,7 +77,9 @@ pub(super) fn reach<'a>(
         let mut conn = match place {
             Place::Old(conn) => conn,
             Place::New(slot, _waits) => {
-                UpstreamConn { slot, ..connect(worker, target, protocol, limit.min(CONNECT_LIMIT)).await? }
+                let mut conn = connect(worker, target, protocol, limit.min(CONNECT_LIMIT)).await?;
+                conn.slot = slot;
+                conn
             }
         };
         if let Some(trailers) = trailers {
@@ -101,7 +103,7 @@ impl<'a> Run<'a> {
     }
 
     /// Its connection, once it has one.
-    pub(super) fn into_conn(self) -> Option<(UpstreamConn, Running)> {
+    pub(super) fn into_conn(self) -> Option<(Box<UpstreamConn>, Running)> {
         match self.stage {
             Stage::Talking { conn, .. } => Some((conn, self.running)),
             Stage::Reaching(_) => None,
@@ -136,7 +138,7 @@ impl<'a> Run<'a> {
                 Ok(None) => {}
                 Err(()) => return Poll::Ready(Answer::Failed { is_unconnected: false }),
             }
-            if conn.input.is_full() && !conn.input.is_empty() && !conn.input.grow(MAX_RESPONSE_HEAD) {
+            if conn.input.is_full() && !conn.input.grow(MAX_RESPONSE_HEAD) {
                 return Poll::Ready(Answer::Failed { is_unconnected: false });
             }
             match ready!(conn.poll_fill(cx, &worker.buffers)) {
