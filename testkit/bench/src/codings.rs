@@ -101,7 +101,7 @@ fn sample(gateway: &Gateway, accepts: Option<&str>) -> Result<(Sample, u32)> {
             ensure!(answer.header("content-encoding") == accepts, "another coding than {accepts:?}");
             length = u32::try_from(answer.body.len())?;
         }
-        let spent = gateway.program.cpu_time()?.saturating_sub(before);
+        let spent = gateway.program.cpu_time()?.since(before).total();
         Ok((spent.as_secs_f64() * 1e6 / f64::from(requests), length))
     };
     let (whole_us, length) = spend(WHOLE, WHOLE_REQUESTS)?;

@@ -45,6 +45,23 @@ pub(crate) fn open_route(upstream: SocketAddr) -> Value {
     })
 }
 
+/// A request that [`beside_silence`] sends to the upstream that does not answer.
+pub(crate) const SILENT_PATH: &str = "/silent";
+
+/// The same, beside a route to another upstream.
+pub(crate) fn beside_silence(upstream: SocketAddr, silent: SocketAddr) -> Value {
+    json!({
+        "services": [
+            service(upstream),
+            {"name": "silent", "targets": [{"url": format!("http://{silent}")}]},
+        ],
+        "routes": [
+            {"name": "open", "match": {"path": "/*"}, "service": "origin"},
+            {"name": "silent", "match": {"path": SILENT_PATH}, "service": "silent"},
+        ],
+    })
+}
+
 /// The same, to an upstream that is spoken to in HTTP/2.
 pub(crate) fn by_http2(upstream: SocketAddr) -> Value {
     json!({
@@ -141,6 +158,7 @@ mod tests {
         let upstream = SocketAddr::from(([127, 0, 0, 1], 9));
         assert_eq!(config_set(&open_route(upstream)).unwrap().objects().len(), 2);
         assert_eq!(config_set(&by_http2(upstream)).unwrap().objects().len(), 2);
+        assert_eq!(config_set(&beside_silence(upstream, upstream)).unwrap().objects().len(), 4);
         assert_eq!(config_set(&varied(upstream)).unwrap().objects().len(), 3);
         assert_eq!(config_set(&whole_pipeline(upstream)).unwrap().objects().len(), 1_002);
         assert_eq!(token().unwrap().split('.').count(), 3);

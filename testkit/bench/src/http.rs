@@ -75,7 +75,8 @@ impl Connection {
         self.stream.fill_buf().map(drop)
     }
 
-    fn begin(&mut self, request: Request<'_>) -> io::Result<()> {
+    /// Sends one request.
+    pub(crate) fn begin(&mut self, request: Request<'_>) -> io::Result<()> {
         let Request { method, path, bearer, accepts, body } = request;
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
         if let Some(token) = bearer {

@@ -116,7 +116,7 @@ impl Contender {
             run_for: scope.run_for,
         };
         let outcome = wrk::run(generator, &load)?;
-        let spent = self.gateway.program.cpu_time()?.saturating_sub(before);
+        let spent = self.gateway.program.cpu_time()?.since(before).total();
         self.gateway.program.still_runs()?;
         let answer = http::ask(self.gateway.traffic, Request::get(PIPELINE_PATH, Some(token)))?;
         ensure!(answer.status == 200 && answer.header("ratelimit").is_some(), "answered {}", answer.status);

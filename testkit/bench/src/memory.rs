@@ -2,11 +2,14 @@
 //!
 //! Always: it has answered requests before it is measured. Not here: memory of the control plane (`tenants`).
 
+mod connections;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use self::connections::{CONNECTIONS, Each, connections};
 use crate::config::{LARGE_PATH, LARGE_ROUTES, PIPELINE_PATH, large, open_route};
 use crate::gateway::{Control, Gateway, Origin};
 use crate::http::{Connection, Request};
@@ -25,7 +28,7 @@ const WARM_EDITS: u32 = 1_000;
 const REQUESTS: u32 = 1_000;
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
-/// MiB of a gateway in three states.
+/// MiB of a gateway in some states, and what it has for a connection.
 ///
 /// # Errors
 /// A program does not start, or an answer is wrong.
@@ -34,6 +37,7 @@ pub fn memory(scope: &Scope) -> Result<Report> {
     let upstream = peers::upstream(&work)?.context("nginx is not installed: apt-get install nginx-light")?;
     let idle = idle(scope, &work, upstream.address)?;
     let large = large_configuration(scope, &work, upstream.address)?;
+    let Each { resting, waiting } = connections(scope, &work, upstream.address)?;
     let (warm, edited) = edits(scope, &work, upstream.address)?;
     let row = |state: String, mib: f64| vec![state, format!("{mib:.1}")];
     let rows = [
@@ -44,7 +48,9 @@ pub fn memory(scope: &Scope) -> Result<Report> {
     ];
     let text = format!(
         "{}. Resident memory of the whole process (VmRSS) with one worker, after {REQUESTS} requests; edits are `PATCH`es of a \
-         route over REST, each of them compiled by the gateway.\n\n{}",
+         route over REST, each of them compiled by the gateway. Each of {CONNECTIONS} connections takes {resting:.1} KiB while it \
+         rests between two requests, and {waiting:.1} KiB with a request that its upstream has not answered, the connection to \
+         that included.\n\n{}",
         machine::describe(),
         table(&["state", "MiB"], &rows)
     );
@@ -101,6 +107,11 @@ fn used(gateway: &mut Gateway, path: &str) -> Result<f64> {
         connection.send(Request::get(path, None))?;
     }
     drop(connection);
+    settled(gateway)
+}
+
+/// MiB once nothing happens any more.
+fn settled(gateway: &Gateway) -> Result<f64> {
     // Connections that have ended are noticed in a moment, and the kernel counts pages in batches: the least of some looks.
     let mut least = f64::MAX;
     let mut looks = 0;

@@ -18,6 +18,26 @@ use crate::wait;
 const TICK: Duration = Duration::from_millis(10);
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 
+/// CPU time of a program: what its own code took, and what the kernel took for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CpuTime {
+    pub(crate) user: Duration,
+    pub(crate) system: Duration,
+}
+
+impl CpuTime {
+    /// What was spent since then.
+    pub(crate) fn since(self, before: Self) -> Self {
+        let user = self.user.saturating_sub(before.user);
+        Self { user, system: self.system.saturating_sub(before.system) }
+    }
+
+    /// Both.
+    pub(crate) fn total(self) -> Duration {
+        self.user + self.system
+    }
+}
+
 /// A running program with its children.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -47,17 +67,18 @@ impl Program {
         Ok(())
     }
 
-    /// User and system time so far, of the program and its children.
-    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+    /// CPU time so far, of the program and its children.
+    pub(crate) fn cpu_time(&self) -> Result<CpuTime> {
         let own = self.child.id();
-        let mut ticks = Stat::of(own).with_context(|| format!("{} is gone", self.name))?.ticks;
+        let mut spent = Stat::of(own).with_context(|| format!("{} is gone", self.name))?.spent;
         for entry in fs::read_dir("/proc")? {
             let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             if let Some(stat) = Stat::of(pid).filter(|stat| stat.parent == own) {
-                ticks += stat.ticks;
+                spent.user += stat.spent.user;
+                spent.system += stat.spent.system;
             }
         }
-        Ok(TICK * ticks)
+        Ok(spent)
     }
 
     /// KiB of memory that it has at this moment, without its children.
@@ -98,7 +119,7 @@ impl Drop for Program {
 
 struct Stat {
     parent: u32,
-    ticks: u32,
+    spent: CpuTime,
 }
 
 impl Stat {
@@ -111,7 +132,8 @@ impl Stat {
         let (_, fields) = text.rsplit_once(')')?;
         let fields: Vec<&str> = fields.split_whitespace().collect();
         let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u32>().ok());
-        Some(Self { parent: number(1)?, ticks: number(11)? + number(12)? })
+        let spent = CpuTime { user: TICK * number(11)?, system: TICK * number(12)? };
+        Some(Self { parent: number(1)?, spent })
     }
 }
 
@@ -123,7 +145,12 @@ mod tests {
     fn cpu_time_is_read_behind_a_name_with_brackets_and_spaces() {
         let line = "42 (a) b (c) S 7 42 42 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 1 0 1 1 1";
         let stat = Stat::parse(line).unwrap();
-        assert_eq!((stat.parent, stat.ticks), (7, 300));
+        let spent = CpuTime { user: Duration::from_millis(2_500), system: Duration::from_millis(500) };
+        assert_eq!((stat.parent, stat.spent), (7, spent));
+        assert_eq!(
+            spent.since(CpuTime { user: Duration::from_secs(1), ..spent }).total(),
+            Duration::from_millis(1_500)
+        );
         assert!(Stat::parse("42 (cut S 7").is_none());
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Sample {
     pub(super) outcome: Outcome,
     /// CPU time for one request, microseconds.
     pub(super) cpu_us: f64,
+    /// What the kernel took of it.
+    pub(super) kernel_us: f64,
 }
 
 /// A proxy with its samples.
@@ -143,11 +145,12 @@ impl Running {
             run_for,
         };
         let outcome = wrk::run(wrk, &load)?;
-        let spent = self.program.cpu_time()?.saturating_sub(before);
+        let spent = self.program.cpu_time()?.since(before);
         self.check()?;
         self.check_log(outcome)?;
-        let cpu_us = spent.as_secs_f64() * 1e6 / f64::from(outcome.requests.max(1));
-        Ok(round.map(|round| Sample { round, outcome, cpu_us }))
+        let for_one = |spent: Duration| spent.as_secs_f64() * 1e6 / f64::from(outcome.requests.max(1));
+        let (cpu_us, kernel_us) = (for_one(spent.total()), for_one(spent.system));
+        Ok(round.map(|round| Sample { round, outcome, cpu_us, kernel_us }))
     }
 
     fn check(&mut self) -> Result<()> {
@@ -179,7 +182,8 @@ mod tests {
 
     fn contender(kind: Kind, cpu: &[f64]) -> Contender {
         let outcome = Outcome { requests: 1, rate: 1.0, p50: Duration::ZERO, p99: Duration::ZERO };
-        let samples = (0..).zip(cpu).map(|(round, &cpu_us)| Sample { round, outcome, cpu_us }).collect();
+        let samples =
+            (0..).zip(cpu).map(|(round, &cpu_us)| Sample { round, outcome, cpu_us, kernel_us: 0.0 }).collect();
         Contender { kind, running: None, samples }
     }
 

@@ -4,7 +4,8 @@ use super::contender::{Contender, Sample, ratios};
 use crate::report;
 use crate::stats::Summary;
 
-const HEAD: [&str; 7] = ["proxy", "CPU µs/request", "spread", "ratio to the bar", "p50 ms", "p99 ms", "requests/s"];
+const HEAD: [&str; 8] =
+    ["proxy", "CPU µs/request", "spread", "of it kernel", "ratio to the bar", "p50 ms", "p99 ms", "requests/s"];
 
 /// One row for each contender; what is not installed says so.
 pub(super) fn render(contenders: &[Contender]) -> String {
@@ -34,6 +35,7 @@ fn row(contender: &Contender, all: &[Contender]) -> Vec<String> {
         title,
         median(|sample| sample.cpu_us, 1),
         spread,
+        median(|sample| sample.kernel_us, 1),
         ratio,
         median(|sample| sample.outcome.p50.as_secs_f64() * 1e3, 2),
         median(|sample| sample.outcome.p99.as_secs_f64() * 1e3, 2),
