@@ -40,6 +40,7 @@ mod fields;
 mod head;
 mod host;
 mod info;
+mod lanes;
 mod limits;
 mod machine;
 mod proxy_header;

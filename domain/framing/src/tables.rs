@@ -1,6 +1,8 @@
 //! Which bytes may stand where, as one table of 256 entries, and scans over slices that use it.
 //!
-//! Always: a scan looks at each byte once and never outside the slice. Not here: what a stop byte means.
+//! Always: a scan never looks outside the slice. Not here: what a stop byte means.
+
+use crate::lanes;
 
 /// `tchar` of RFC 9110 5.6.2: methods, field names, extension names.
 pub(crate) const TOKEN: u8 = 1;
@@ -18,11 +20,6 @@ pub(crate) const QDTEXT: u8 = 1 << 5;
 pub(crate) const HEX: u8 = 1 << 6;
 
 static CLASSES: [u8; 256] = build();
-
-/// One in the lowest bit of each byte of a word.
-const ONES: u64 = 0x0101_0101_0101_0101;
-/// The highest bit of each byte of a word.
-const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// Whether the byte belongs to the class.
 pub(crate) fn is(byte: u8, class: u8) -> bool {
@@ -48,37 +45,35 @@ pub(crate) fn end_of_target(bytes: &[u8], from: usize, class: u8) -> usize {
     end_of_words(bytes, from, class, (b'-', b'/'))
 }
 
-/// [`end_of_run`] for a class with all letters and digits and with `marks`, the first and the last: eight bytes at a time
+/// [`end_of_run`] for a class with all letters and digits and with `marks`, the first and the last: several bytes at a time
 /// for as long as there are no others.
 fn end_of_words(bytes: &[u8], from: usize, class: u8, marks: (u8, u8)) -> usize {
     let mut at = from;
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let others = neither_letter_nor_digit(u64::from_le_bytes(*word), marks);
-        at += others.trailing_zeros() as usize / 8;
-        if others != 0 {
-            if !bytes.get(at).is_some_and(|byte| is(*byte, class)) {
-                return at;
-            }
-            at += 1;
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<{ lanes::WIDTH }>) {
+        let Some(other) = lanes::first_other(chunk, marks) else {
+            at += lanes::WIDTH;
+            continue;
+        };
+        at += other;
+        if !bytes.get(at).is_some_and(|byte| is(*byte, class)) {
+            return at;
         }
+        at += 1;
     }
     end_of_run(bytes, at, class)
 }
 
-/// The same for field values (RFC 9110, section 5.5), eight bytes at a time: values are most of a head.
+/// The same for field values (RFC 9110, section 5.5), several bytes at a time: values are most of a head.
 pub fn end_of_value(bytes: &[u8], from: usize) -> usize {
-    let rest = bytes.get(from..).unwrap_or_default();
-    let (words, _) = rest.as_chunks::<8>();
-    for (number, word) in words.iter().enumerate() {
-        let suspects = may_end_value(u64::from_le_bytes(*word));
-        if suspects != 0 {
-            // The lowest one is right; what is above it may be a borrow.
-            let at = from + number * 8 + suspects.trailing_zeros() as usize / 8;
-            let is_tab = bytes.get(at) == Some(&b'\t');
-            return if is_tab { end_of_run(bytes, at, VALUE) } else { at };
+    let mut at = from;
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<{ lanes::WIDTH }>) {
+        if let Some(end) = lanes::first_ending_value(chunk) {
+            let is_tab = bytes.get(at + end) == Some(&b'\t');
+            return if is_tab { end_of_run(bytes, at + end, VALUE) } else { at + end };
         }
+        at += lanes::WIDTH;
     }
-    end_of_run(bytes, from + words.len() * 8, VALUE)
+    end_of_run(bytes, at, VALUE)
 }
 
 /// The slice without spaces and tabs at both ends, and how many were removed in front.
@@ -87,29 +82,6 @@ pub(crate) fn trim(value: &[u8]) -> (usize, &[u8]) {
     let start = value.iter().position(blank).unwrap_or(value.len());
     let end = value.iter().rposition(blank).map_or(start, |last| last + 1);
     (start, value.get(start..end).unwrap_or_default())
-}
-
-/// The highest bits of the bytes of the word that are below 0x20 or are 0x7F, and perhaps of some above the first of them.
-/// Bytes with the high bit set are obs-text and never the first.
-const fn may_end_value(word: u64) -> u64 {
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    let not_delete = word ^ (ONES * 0x7F);
-    let delete = not_delete.wrapping_sub(ONES) & !not_delete;
-    (control | delete) & HIGHS
-}
-
-/// The highest bits of the bytes of the word that are neither letters nor digits nor within `marks`, all ASCII.
-const fn neither_letter_nor_digit(word: u64, marks: (u8, u8)) -> u64 {
-    let low = word & !HIGHS;
-    // Nothing but a letter becomes a small letter by this bit.
-    let letters = within(low | (ONES * 0x20), b'a', b'z');
-    let others = !(letters | within(low, b'0', b'9') | within(low, marks.0, marks.1));
-    (others | word) & HIGHS
-}
-
-/// The highest bits of the bytes of a word without high bits that are at least `first` and at most `last`.
-const fn within(word: u64, first: u8, last: u8) -> u64 {
-    (word + ONES * (0x80 - first as u64)) & !(word + ONES * (0x7F - last as u64))
 }
 
 #[expect(clippy::indexing_slicing, reason = "a u8 cannot leave a table of 256, and slices have no const get")]
@@ -180,9 +152,9 @@ mod tests {
     #[test]
     fn scans_by_words_stop_where_the_byte_scan_stops_for_every_byte_at_every_place() {
         for byte in 0..=u8::MAX {
-            for place in 0..24 {
+            for place in 0..48 {
                 for filler in *b"azAZ09-/~" {
-                    let mut text = [filler; 24];
+                    let mut text = [filler; 48];
                     text[place] = byte;
                     for from in [0, 3, 8, 17] {
                         assert_eq!(end_of_token(&text, from), end_of_run(&text, from, TOKEN), "{byte} at {place}");
@@ -202,9 +174,9 @@ mod tests {
     #[test]
     fn word_scan_stops_where_the_byte_scan_stops_for_every_byte_at_every_place() {
         for byte in 0..=u8::MAX {
-            for place in 0..24 {
+            for place in 0..48 {
                 for filler in [b'a', 0xFF, b' ', 0x80, b'~'] {
-                    let mut text = [filler; 24];
+                    let mut text = [filler; 48];
                     text[place] = byte;
                     for from in [0, 3, 8] {
                         assert_eq!(end_of_value(&text, from), end_of_run(&text, from, VALUE), "{byte} at {place}");
