@@ -76,7 +76,8 @@ impl Connection {
             };
             let (sent, end, outcome) = self.exchange(request, &mut course, (&mut conn, &mut body), manners).await;
             let end = course.judge(end, &outcome);
-            course.note_end(end, &outcome, upstream_us(sent, &outcome), self);
+            let upstream_us = upstream_us(sent, &outcome);
+            course.note_end(end, &outcome, upstream_us, self);
             match end {
                 End::Stale => (course.wants_fresh, course.repeats) = (true, course.repeats + 1),
                 End::Unwanted(_) => self.next_try(&mut course, conn).await,
@@ -87,7 +88,7 @@ impl Connection {
                 End::Failed(code) => return self.fail(request, &course, code, manners).await,
                 End::Violated(refusal) => return self.refuse(request, refusal, manners).await,
                 End::Complete { .. } | End::Switched | End::Aborted(_) | End::ClientGone => {
-                    return self.conclude(request, &mut course, conn, (end, outcome), (manners.started, sent));
+                    return self.conclude(request, &mut course, conn, (end, outcome), (manners.started, upstream_us));
                 }
             }
         }
@@ -109,13 +110,12 @@ impl Connection {
         course: &mut Course<'_>,
         conn: Box<UpstreamConn>,
         (end, outcome): (End, Outcome),
-        (started, sent): (Instant, Instant),
+        (started, upstream_us): (Instant, Option<u32>),
     ) -> Then {
-        let upstream_us = upstream_us(sent, &outcome);
         match end {
             End::Complete { upstream_reusable, client_reusable } => {
                 if upstream_reusable {
-                    course.put_idle(conn, outcome.answered.unwrap_or(sent), self);
+                    course.put_idle(conn, outcome.answered.unwrap_or(started), self);
                 }
                 self.record(request, started, outcome.status, None, upstream_us);
                 self.after_response(client_reusable)
