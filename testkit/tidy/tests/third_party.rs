@@ -2,7 +2,7 @@
 
 use novagate_tidy::{Crate, Layer, Manifest, Offence, assert_none, crates, files};
 
-const DOMAIN: &[&str] = &["bytes", "hmac", "ipnet", "regex", "sha2", "subtle", "thiserror", "uuid", "zeroize"];
+const DOMAIN: &[&str] = &["bytes", "hmac", "ipnet", "regex", "sha2", "subtle", "thiserror", "uuid", "wide", "zeroize"];
 /// Type crates of HTTP.
 const HTTP_IN_DOMAIN: [&str; 3] = ["domain/framing", "domain/policies", "domain/routing"];
 const PORTS: &[&str] = &["async-trait", "bytes", "futures-core", "thiserror", "uuid"];
