@@ -94,11 +94,11 @@ impl Exchange<'_> {
             if self.download.has_ended() {
                 return Ok(moved);
             }
-            let began = self.download.has_begun();
+            let (began, unsent) = (self.download.has_begun(), self.client.output.len());
             if self.take_received()? {
                 // What has come of the body with its head leaves with its head.
                 if !began && self.download.has_begun() {
-                    self.take_received()?;
+                    self.take_received().map_err(|end| self.take_back(end, unsent))?;
                 }
                 moved = Moved::Yes;
                 continue;
@@ -115,6 +115,13 @@ impl Exchange<'_> {
             }
             moved = Moved::Yes;
         }
+    }
+
+    /// A body that is broken where it begins: nothing of the response has left, so the client can be told.
+    #[cold]
+    fn take_back(&mut self, end: End, unsent: usize) -> End {
+        self.client.output.truncate(unsent);
+        if let End::Aborted(code) = end { End::Failed(code) } else { end }
     }
 
     fn direct_sent(&mut self, count: usize) {
