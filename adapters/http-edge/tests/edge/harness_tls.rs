@@ -40,8 +40,11 @@ pub(crate) struct TlsUpstream {
     pub(crate) url: String,
     pub(crate) connections: Arc<AtomicUsize>,
     /// Targets of requests, with the certificates that came with them.
-    pub(crate) seen: Arc<Mutex<Vec<(String, String)>>>,
+    pub(crate) seen: Arc<Seen>,
 }
+
+type Talk = StreamOwned<ServerConnection, TcpStream>;
+type Seen = Mutex<Vec<(String, String)>>;
 
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::clone(client_config(None).unwrap().crypto_provider())
@@ -163,15 +166,30 @@ impl Drop for Folder {
 
 impl TlsUpstream {
     pub(crate) fn serve(config: Arc<ServerConfig>) -> Self {
+        Self::start(config, answer)
+    }
+
+    /// Reads one request of a connection and says nothing.
+    pub(crate) fn silent(config: Arc<ServerConfig>) -> Self {
+        Self::start(config, |_number, stream, log| {
+            read_head(stream, log)?;
+            stream.read(&mut [0]).map(drop).ok()
+        })
+    }
+
+    fn start(config: Arc<ServerConfig>, talk: fn(usize, &mut Talk, &Seen) -> Option<()>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr: SocketAddr = listener.local_addr().unwrap();
-        let (connections, seen) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<_>>>::default());
+        let (connections, seen) = (Arc::<AtomicUsize>::default(), Arc::<Seen>::default());
         let (count, log) = (Arc::clone(&connections), Arc::clone(&seen));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let number = count.fetch_add(1, Ordering::SeqCst);
                 let (config, log) = (Arc::clone(&config), Arc::clone(&log));
-                std::thread::spawn(move || answer(number, stream.unwrap(), config, &log));
+                let stream = stream.unwrap();
+                stream.set_read_timeout(Some(PATIENCE * 3)).unwrap();
+                let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+                std::thread::spawn(move || talk(number, &mut stream, &log));
             }
         });
         Self { url: format!("https://{addr}"), connections, seen }
@@ -183,30 +201,29 @@ impl TlsUpstream {
 }
 
 /// Answers requests without bodies to the end of the connection.
-fn answer(
-    number: usize,
-    stream: TcpStream,
-    config: Arc<ServerConfig>,
-    log: &Mutex<Vec<(String, String)>>,
-) -> Option<()> {
-    stream.set_read_timeout(Some(PATIENCE * 3)).ok()?;
-    let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+fn answer(number: usize, stream: &mut Talk, log: &Seen) -> Option<()> {
     loop {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).ok()?;
-            head.push(byte[0]);
-        }
-        let shown =
-            stream.conn.peer_certificates().and_then(|chain| chain.first()).map_or("none".to_owned(), fingerprint_of);
-        let target = String::from_utf8_lossy(&head).split(' ').nth(1).unwrap().to_owned();
-        log.lock().unwrap().push((target, shown.clone()));
+        let shown = read_head(stream, log)?;
         let line = format!("{number} {} {shown}", stream.conn.server_name().unwrap_or("none"));
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{line}", line.len());
         stream.write_all(answer.as_bytes()).ok()?;
         stream.flush().ok()?;
     }
+}
+
+/// Notes the next request; what certificate came with it.
+fn read_head(stream: &mut Talk, log: &Seen) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let shown =
+        stream.conn.peer_certificates().and_then(|chain| chain.first()).map_or("none".to_owned(), fingerprint_of);
+    let target = String::from_utf8_lossy(&head).split(' ').nth(1).unwrap().to_owned();
+    log.lock().unwrap().push((target, shown.clone()));
+    Some(shown)
 }
 
 fn fingerprint_of(certificate: &CertificateDer<'_>) -> String {

@@ -21,7 +21,7 @@ use crate::retries::{BUSY, retries, rule};
 
 const DELAY: Duration = Duration::from_millis(60);
 
-fn hedging(targets: &[&str], change: impl Fn(&mut Service)) -> Setup {
+pub(crate) fn hedging(targets: &[&str], change: impl Fn(&mut Service)) -> Setup {
     Setup::open(targets).with_service(move |service| {
         service.resilience.hedge = Some(Hedge { delay: DELAY, max_extra: 1, methods: Hedge::SAFE.to_vec() });
         change(service);
@@ -33,12 +33,12 @@ fn retrying(service: &mut Service) {
 }
 
 /// Hedges, and those of them that have won.
-fn hedges(edge: &Edge) -> (u64, u64) {
+pub(crate) fn hedges(edge: &Edge) -> (u64, u64) {
     (events(edge, UpstreamEvent::Hedge), events(edge, UpstreamEvent::HedgeWon))
 }
 
 /// Answers nothing, and tells when its connections end.
-fn silent() -> (Upstream, Receiver<usize>) {
+pub(crate) fn silent() -> (Upstream, Receiver<usize>) {
     let (tell, told) = channel();
     let tell = Mutex::new(tell);
     let upstream = Upstream::scripted(move |number, conn| {

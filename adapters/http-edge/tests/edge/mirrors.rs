@@ -4,11 +4,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use novagate_policies::ConfigObject;
+use novagate_ports_edge::UpstreamEvent;
 use novagate_routing::Mirror;
 
 use crate::harness::{Edge, HELLO, PATIENCE, Setup, Upstream, get, name, wait_until};
 use crate::harness_http2::{Http2, request, send_all};
 use crate::harness_http2_upstream::{Asked, Http2Upstream, http2, trailers};
+use crate::hedging::{hedging, silent};
+use crate::observe::events_of;
 use crate::routing::mirrored;
 
 /// A mirror that tells what it was sent.
@@ -34,6 +37,14 @@ fn bounded(setup: Setup, max_body: u32) -> Setup {
     setup.with_forward(move |forward| {
         forward.mirror = Some(Mirror { service: name("second"), percent: 100, max_body });
     })
+}
+
+/// The service that is copied has the targets and rules of the other setup's.
+fn like(other: &Setup, mut setup: Setup) -> Setup {
+    let [ConfigObject::Service(service), ..] = &mut *setup.objects else { panic!("the first object is the service") };
+    let [ConfigObject::Service(other), ..] = &*other.objects else { panic!("the first object is the service") };
+    (service.targets, service.resilience) = (other.targets.clone(), other.resilience.clone());
+    setup
 }
 
 fn left_out(edge: &Edge, count: u64) {
@@ -118,15 +129,7 @@ fn a_request_that_ends_before_its_body_is_left_out() {
 fn a_copy_is_made_once_however_often_its_request_is_tried() {
     let (busy, good, (second, told)) = (Upstream::fixed(crate::retries::BUSY), Upstream::echo(), telling());
     let retrying = crate::retries::retrying(&[&busy.url, &good.url], |_| ());
-    let mut setup = mirrored(&good.url, &second.url, 100);
-    for object in &mut setup.objects {
-        if let (ConfigObject::Service(service), Some(ConfigObject::Service(other))) = (object, retrying.objects.first())
-            && service.name == name("first")
-        {
-            (service.targets, service.resilience) = (other.targets.clone(), other.resilience.clone());
-        }
-    }
-    let edge = setup.start();
+    let edge = like(&retrying, mirrored(&good.url, &second.url, 100)).start();
     let mut client = edge.connect();
     for _ in 0..2 {
         client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc");
@@ -136,6 +139,21 @@ fn a_copy_is_made_once_however_often_its_request_is_tried() {
     }
     assert!(told.recv_timeout(Duration::from_millis(50)).is_err());
     assert_eq!((busy.requests().len(), edge.handle.mirrors_left_out()), (1, 0));
+}
+
+#[test]
+fn a_copy_is_made_once_however_many_targets_are_asked() {
+    let ((slow, _ended), good, (second, told)) = (silent(), Upstream::echo(), telling());
+    let edge = like(&hedging(&[&slow.url, &good.url], |_| ()), mirrored(&good.url, &second.url, 100)).start();
+    let mut client = edge.connect();
+    for _ in 0..2 {
+        client.send(get("/", ""));
+        assert!(client.response().text().starts_with("GET / "));
+        assert_eq!(body(&told), "");
+    }
+    assert!(told.recv_timeout(Duration::from_millis(50)).is_err());
+    let won = events_of(&edge, "first", UpstreamEvent::HedgeWon);
+    assert_eq!((won, edge.handle.mirrors_left_out()), (1, 0), "the targets take turns");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

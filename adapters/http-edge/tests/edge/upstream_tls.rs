@@ -1,5 +1,6 @@
 //! Services that say how TLS is spoken to their targets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use novagate_policies::ConfigObject;
@@ -11,7 +12,8 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::harness::{Client, Edge, Response, Setup, get, route, service, wait_until};
 use crate::harness_tls::{Authority, Folder, Issued, TlsUpstream};
-use crate::observe::events_of;
+use crate::hedging::{hedges, hedging};
+use crate::observe::{events, events_of};
 
 fn file(name: &str) -> TlsFileName {
     TlsFileName::parse(name).unwrap()
@@ -274,4 +276,24 @@ fn an_edit_of_the_rules_holds_for_the_next_request() {
     ];
     edge.live.store(Some(std::sync::Arc::new(crate::harness::compile(2, &objects))));
     assert_eq!(ask(), own.fingerprint());
+}
+
+#[test]
+fn a_slow_target_is_outrun_by_another_one_over_tls() {
+    let (folder, authority) = (Folder::new("hedges"), Authority::new());
+    folder.write("ca.pem", authority.pem());
+    let config = authority.issue("up", &["127.0.0.1"]).server(None, &[&TLS13]);
+    let (slow, good) = (TlsUpstream::silent(Arc::clone(&config)), TlsUpstream::serve(config));
+    let tls = |service: &mut Service| service.tls = Some(Box::new(trusting("ca.pem")));
+    let mut setup = hedging(&[&slow.url, &good.url], tls);
+    setup.upstream_tls_dir = Some(folder.0.clone());
+    let edge = setup.start();
+    let mut client = edge.connect();
+    for at in 0..4 {
+        client.send(get(&format!("/{at}"), ""));
+        assert!(client.response().text().starts_with("0 "), "the winner's connection stays");
+    }
+    let asked = slow.seen.lock().unwrap().iter().map(|(target, _)| target.clone()).collect::<Vec<_>>();
+    assert_eq!((asked, hedges(&edge)), (vec!["/0".to_owned(), "/2".to_owned()], (2, 2)), "they take turns");
+    assert_eq!(events(&edge, UpstreamEvent::TlsFailure), 0);
 }
