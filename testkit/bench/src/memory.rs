@@ -1,4 +1,4 @@
-//! P7: memory of the gateway, all resident pages and its program among them.
+//! P7: memory of the gateway, all resident pages and its program among them, and what it takes for a connection.
 //!
 //! Always: it has answered requests before it is measured. Not here: memory of the control plane (`tenants`).
 
@@ -22,6 +22,9 @@ const IDLE_GOAL: f64 = 16.0;
 const LARGE_GOAL: f64 = 64.0;
 /// More than the allocator needs to settle is growth.
 const GROWTH_GOAL: f64 = 1.0;
+const RESTING_GOAL: f64 = 6.0;
+/// No room for a buffer.
+const WAITING_GOAL: f64 = 9.0;
 const EDITS: u32 = 10_000;
 /// Edits before the first look: caches and pools have been filled.
 const WARM_EDITS: u32 = 1_000;
@@ -54,17 +57,19 @@ pub fn memory(scope: &Scope) -> Result<Report> {
         machine::describe(),
         table(&["state", "MiB"], &rows)
     );
-    let goal = |what: &str, measured, at_most| Goal {
+    let goal = |what: &str, measured, at_most, unit| Goal {
         id: "P7",
         what: what.into(),
         measured: Some(measured),
         at_most,
-        unit: "MiB",
+        unit,
     };
     let goals = vec![
-        goal("memory of an idle gateway", idle, IDLE_GOAL),
-        goal("memory with 10,000 routes and 100,000 keys", large, LARGE_GOAL),
-        goal("growth over 9,000 more edits", edited - warm, GROWTH_GOAL),
+        goal("memory of an idle gateway", idle, IDLE_GOAL, "MiB"),
+        goal("memory with 10,000 routes and 100,000 keys", large, LARGE_GOAL, "MiB"),
+        goal("growth over 9,000 more edits", edited - warm, GROWTH_GOAL, "MiB"),
+        goal("memory of a connection at rest", resting, RESTING_GOAL, "KiB"),
+        goal("memory of a connection whose upstream has not answered", waiting, WAITING_GOAL, "KiB"),
     ];
     Ok(Report { key: "memory", title: "Memory of the gateway", text, goals })
 }
