@@ -94,11 +94,11 @@ impl Exchange<'_> {
             if self.download.has_ended() {
                 return Ok(moved);
             }
-            let (began, unsent) = (self.download.has_begun(), self.client.output.len());
+            let began = self.download.has_begun();
             if self.take_received()? {
                 // What has come of the body with its head leaves with its head.
                 if !began && self.download.has_begun() {
-                    self.take_received().map_err(|end| self.take_back(end, unsent))?;
+                    self.take_received().map_err(|end| self.take_back(end))?;
                 }
                 moved = Moved::Yes;
                 continue;
@@ -117,10 +117,11 @@ impl Exchange<'_> {
         }
     }
 
-    /// A body that is broken where it begins: nothing of the response has left, so the client can be told.
+    /// A body that is broken where it begins: nothing of the response has left, and what was before it has, so the client can
+    /// be told.
     #[cold]
-    fn take_back(&mut self, end: End, unsent: usize) -> End {
-        self.client.output.truncate(unsent);
+    fn take_back(&mut self, end: End) -> End {
+        self.client.output.clear();
         if let End::Aborted(code) = end { End::Failed(code) } else { end }
     }
 
