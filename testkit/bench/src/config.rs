@@ -45,23 +45,6 @@ pub(crate) fn open_route(upstream: SocketAddr) -> Value {
     })
 }
 
-/// A request that [`beside_silence`] sends to the upstream that does not answer.
-pub(crate) const SILENT_PATH: &str = "/silent";
-
-/// The same, beside a route to another upstream.
-pub(crate) fn beside_silence(upstream: SocketAddr, silent: SocketAddr) -> Value {
-    json!({
-        "services": [
-            service(upstream),
-            {"name": "silent", "targets": [{"url": format!("http://{silent}")}]},
-        ],
-        "routes": [
-            {"name": "open", "match": {"path": "/*"}, "service": "origin"},
-            {"name": "silent", "match": {"path": SILENT_PATH}, "service": "silent"},
-        ],
-    })
-}
-
 /// The same, to an upstream that is spoken to in HTTP/2.
 pub(crate) fn by_http2(upstream: SocketAddr) -> Value {
     json!({
@@ -77,6 +60,23 @@ pub(crate) fn varied(upstream: SocketAddr) -> Value {
         "routes": [
             {"name": "open", "match": {"path": "/*"}, "service": "origin"},
             {"name": "coded", "match": {"path": CODED_PATH}, "service": "origin", "compression": {}},
+        ],
+    })
+}
+
+/// A request that [`beside_silence`] sends to the upstream that does not answer.
+pub(crate) const SILENT_PATH: &str = "/silent";
+
+/// The open route, beside one to an upstream that does not answer.
+pub(crate) fn beside_silence(upstream: SocketAddr, silent: SocketAddr) -> Value {
+    json!({
+        "services": [
+            service(upstream),
+            {"name": "silent", "targets": [{"url": format!("http://{silent}")}]},
+        ],
+        "routes": [
+            {"name": "open", "match": {"path": "/*"}, "service": "origin"},
+            {"name": "silent", "match": {"path": SILENT_PATH}, "service": "silent"},
         ],
     })
 }

@@ -102,10 +102,11 @@ fn goal(id: &'static str, what: &str, at_most: f64, ratios: &[f64]) -> Goal {
 fn notes(scope: &Scope) -> String {
     format!(
         "{}; {}. `wrk -t1 -c{} -d{}s`, {} interleaved rounds, medians; a small JSON from nginx as upstream, connections to it \
-         are kept; one thread for each proxy. CPU is user and system time of the proxy, the latter being what the kernel does for \
-         it; a ratio is made within a round and is followed by its spread. The whole pipeline: {ROUTES} routes, HS256 token, limits of client and route, request id, \
-         request log, metrics; its bar gets the same requests. The open route has neither token nor limits of its own, but \
-         the node's limit, request id, request log and metrics like every request.",
+         are kept; one thread for each proxy. CPU is user and system time of the proxy, the latter being what the kernel does \
+         for it; a ratio is made within a round and is followed by its spread. The whole pipeline: {ROUTES} routes, HS256 \
+         token, limits of client and route, request id, request log, metrics; its bar gets the same requests. The open route \
+         has neither token nor limits of its own, but the node's limit, request id, request log and metrics like every \
+         request.",
         machine::describe(),
         peers::versions(),
         scope.connections,
